@@ -1,0 +1,44 @@
+/* What differs between compilers and targets; nothing else in the tree asks which compiler it is.
+ */
+#ifndef QTF_COMPILER_H
+#define QTF_COMPILER_H
+
+#if !defined(__GNUC__)
+#error "pyqtf is built with GCC or Clang; other compilers are untested"
+#endif
+
+#define QTF_RESTRICT restrict
+#define QTF_INLINE static inline __attribute__((always_inline))
+#define QTF_NOINLINE __attribute__((noinline))
+#define QTF_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
+#define QTF_LIKELY(x) __builtin_expect(!!(x), 1)
+#define QTF_UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+#if defined(__x86_64__)
+#define QTF_X86 1
+#else
+#define QTF_X86 0
+#endif
+
+/*
+ * QTF_TARGET_BEGIN("avx2,fma") … QTF_TARGET_END: the functions between them are compiled for these
+ * instruction sets whatever the command line says. Include system headers before, not between.
+ */
+#define QTF_PRAGMA(text) _Pragma(#text)
+#if defined(__clang__)
+#define QTF_TARGET_BEGIN(isa)                                                                      \
+    QTF_PRAGMA(clang attribute push(__attribute__((target(isa))), apply_to = function))
+#define QTF_TARGET_END QTF_PRAGMA(clang attribute pop)
+#else
+#define QTF_TARGET_BEGIN(isa) QTF_PRAGMA(GCC push_options) QTF_PRAGMA(GCC target(isa))
+#define QTF_TARGET_END QTF_PRAGMA(GCC pop_options)
+#endif
+
+/* Full unrolling of a loop whose bound is a constant. */
+#if defined(__clang__)
+#define QTF_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define QTF_UNROLL _Pragma("GCC unroll 64")
+#endif
+
+#endif

@@ -1,0 +1,33 @@
+/* What this processor can do and how much of it this process may use. */
+#ifndef QTF_CPU_H
+#define QTF_CPU_H
+
+#include <stdbool.h>
+
+/* Instruction sets with kernels of their own, each a superset of the one before. */
+typedef enum {
+    QTF_ISA_BASELINE = 0, /* portable C */
+    QTF_ISA_AVX2,         /* AVX2, FMA, F16C */
+    QTF_ISA_AVX512VNNI,   /* AVX-512 F, BW, DQ, VL, VNNI */
+    QTF_ISA_COUNT
+} qtf_isa;
+
+/* "baseline", "avx2", "avx512vnni". */
+const char *qtf_isa_name(qtf_isa isa);
+
+/* The isa called name; false if there is none. */
+bool qtf_isa_from_name(const char *name, qtf_isa *isa);
+
+/* The best isa that both the processor and the operating system (XGETBV) support. */
+qtf_isa qtf_cpu_best_isa(void);
+
+/* The processor's brand string, "unknown" where it has none. Static memory. */
+const char *qtf_cpu_name(void);
+
+/*
+ * Processors this process may use, at least 1: the affinity mask, capped by the CPU quota of its
+ * cgroup (v1 or v2), rounded up.
+ */
+int qtf_cpu_count(void);
+
+#endif

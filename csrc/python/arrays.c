@@ -1,0 +1,78 @@
+#include "python/binding.h"
+
+static const char *dtype_name(int dtype) {
+    switch (dtype) {
+    case NPY_FLOAT32:
+        return "float32";
+    case NPY_FLOAT64:
+        return "float64";
+    case NPY_INT8:
+        return "int8";
+    case NPY_UINT8:
+        return "uint8";
+    case NPY_UINT16:
+        return "uint16";
+    case NPY_INT32:
+        return "int32";
+    case NPY_INT64:
+        return "int64";
+    default:
+        return "another dtype";
+    }
+}
+
+static int check(PyObject *object, const char *name, int dtype, int ndim) {
+    if (!PyArray_Check(object)) {
+        PyErr_Format(PyExc_TypeError, "%s: expected a NumPy array of %s, got %s", name,
+                     dtype_name(dtype), Py_TYPE(object)->tp_name);
+        return -1;
+    }
+    PyArrayObject *array = (PyArrayObject *)object;
+    if (PyArray_TYPE(array) != dtype || PyArray_ISBYTESWAPPED(array)) {
+        PyErr_Format(PyExc_TypeError, "%s: expected dtype %s, got %S; convert it with .astype",
+                     name, dtype_name(dtype), (PyObject *)PyArray_DESCR(array));
+        return -1;
+    }
+    if (ndim >= 0 && PyArray_NDIM(array) != ndim) {
+        PyErr_Format(PyExc_ValueError, "%s: expected %d dimensions, got %d", name, ndim,
+                     PyArray_NDIM(array));
+        return -1;
+    }
+    return 0;
+}
+
+PyArrayObject *qtf_py_input(PyObject *object, const char *name, int dtype, int ndim) {
+    if (check(object, name, dtype, ndim) < 0) {
+        return NULL;
+    }
+    return (PyArrayObject *)PyArray_FROMANY(object, dtype, 0, 0, NPY_ARRAY_CARRAY_RO);
+}
+
+PyArrayObject *qtf_py_output(PyObject *object, const char *name, int dtype, int ndim,
+                             const npy_intp *shape) {
+    if (object == NULL || object == Py_None) {
+        return (PyArrayObject *)PyArray_SimpleNew(ndim, shape, dtype);
+    }
+    if (check(object, name, dtype, ndim) < 0) {
+        return NULL;
+    }
+    PyArrayObject *array = (PyArrayObject *)object;
+    if (!PyArray_ISCARRAY(array)) {
+        PyErr_Format(PyExc_ValueError, "%s: expected a writable C-contiguous array", name);
+        return NULL;
+    }
+    for (int i = 0; i < ndim; i++) {
+        if (PyArray_DIM(array, i) != shape[i]) {
+            PyErr_Format(PyExc_ValueError, "%s: expected %zd along axis %d, got %zd", name,
+                         (Py_ssize_t)shape[i], i, (Py_ssize_t)PyArray_DIM(array, i));
+            return NULL;
+        }
+    }
+    Py_INCREF(array);
+    return array;
+}
+
+int qtf_py_overlap(PyArrayObject *a, PyArrayObject *b) {
+    const char *a0 = PyArray_BYTES(a), *b0 = PyArray_BYTES(b);
+    return a0 < b0 + PyArray_NBYTES(b) && b0 < a0 + PyArray_NBYTES(a);
+}

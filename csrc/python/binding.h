@@ -1,0 +1,48 @@
+/*
+ * What the files of the binding share. The binding checks, borrows, releases the GIL, calls the
+ * core and translates errors; it computes nothing.
+ */
+#ifndef QTF_BINDING_H
+#define QTF_BINDING_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#define NPY_NO_DEPRECATED_API NPY_2_0_API_VERSION
+#define PY_ARRAY_UNIQUE_SYMBOL qtf_numpy_api
+#ifndef QTF_BINDING_MAIN
+#define NO_IMPORT_ARRAY
+#endif
+#include <numpy/arrayobject.h>
+
+#include "core/status.h"
+
+/*
+ * Raise the Python exception for a failed status and return NULL. detail, where there is one,
+ * replaces the status's own phrase. For QTF_ABORTED an exception that is already set
+ * (KeyboardInterrupt) is kept.
+ */
+PyObject *qtf_py_raise(qtf_status status, const char *detail);
+
+/*
+ * Borrow object as a C-contiguous array of one dtype for reading. ndim < 0 accepts any.
+ * name is the argument's name for the message. Returns a new reference (a copy when object is not
+ * contiguous), or NULL with TypeError (not an array, other dtype) or ValueError (other ndim).
+ */
+PyArrayObject *qtf_py_input(PyObject *object, const char *name, int dtype, int ndim);
+
+/*
+ * The array to write a result into: a new one when object is NULL or None, else object itself,
+ * which must be a writable C-contiguous array of this dtype and shape. Returns a new reference or
+ * NULL.
+ */
+PyArrayObject *qtf_py_output(PyObject *object, const char *name, int dtype, int ndim,
+                             const npy_intp *shape);
+
+/* Whether two arrays share memory; outputs that overlap their inputs are refused by the callers. */
+int qtf_py_overlap(PyArrayObject *a, PyArrayObject *b);
+
+/* Each adds the functions and types of one file to the module; 0, or -1 with an exception set. */
+int qtf_py_add_runtime(PyObject *module);
+
+#endif

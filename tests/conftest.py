@@ -1,0 +1,64 @@
+"""Fixtures for every test, and the rule about skips.
+
+With ``PYQTF_TEST_DATA`` set, a test may skip only for an instruction set that the processor lacks;
+any other skip is turned into a failure, so that a missing oracle or file cannot hide.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+try:
+    from pyqtf import _core
+except ImportError:
+    # Bare `pytest` in the root finds the folder, which has no compiled core after `pip install .`.
+    import sys
+
+    _root = str(Path(__file__).resolve().parent.parent)
+    sys.path[:] = [p for p in sys.path if str(Path(p or ".").resolve()) != _root]
+    for _name in [name for name in sys.modules if name.split(".")[0] == "pyqtf"]:
+        del sys.modules[_name]
+    from pyqtf import _core
+
+ISAS = ["baseline", "avx2", "avx512vnni"]
+ISA_SKIP = "this processor or build lacks"
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of real test data; tests that want it skip without ``PYQTF_TEST_DATA``."""
+    folder = os.environ.get("PYQTF_TEST_DATA")
+    if not folder:
+        pytest.skip("PYQTF_TEST_DATA is not set")
+    return Path(folder)
+
+
+@pytest.fixture(params=ISAS)
+def isa(request: pytest.FixtureRequest):
+    """Run the test once with the kernels of each instruction set that this machine has."""
+    if request.param not in _core.cpu_info()["available"]:
+        pytest.skip(f"{ISA_SKIP} {request.param}")
+    before = _core.cpu_info()["isa"]
+    _core.use_isa(request.param)
+    yield request.param
+    _core.use_isa(before)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    report = outcome.get_result()
+    if report.skipped and os.environ.get("PYQTF_TEST_DATA"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        if ISA_SKIP not in reason:
+            report.outcome = "failed"
+            report.longrepr = f"skipped although PYQTF_TEST_DATA is set: {reason}"
+
+
+def pytest_collectreport(report):
+    """A module skipped while it is collected counts as a skip too."""
+    if report.skipped and os.environ.get("PYQTF_TEST_DATA"):
+        report.outcome = "failed"

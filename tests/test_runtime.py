@@ -1,0 +1,61 @@
+"""CPU detection, dispatch and threads."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from pyqtf import _core
+
+
+def run_python(code: str, **env: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **env}, capture_output=True, text=True
+    )
+
+
+def test_cpu_info_names_an_available_isa():
+    info = _core.cpu_info()
+    assert info["isa"] in info["available"]
+    assert info["available"][0] == "baseline"
+    assert 1 <= info["threads"]
+    assert info["cpus"] <= len(os.sched_getaffinity(0))
+
+
+def test_isa_is_forced_down_by_the_environment():
+    code = "from pyqtf import _core; i = _core.cpu_info(); print(i['isa'], i['isa_why'])"
+    result = run_python(code, PYQTF_ISA="baseline")
+    assert result.stdout == "baseline set by PYQTF_ISA\n", result.stderr
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("PYQTF_ISA", "sse9"), ("PYQTF_NUM_THREADS", "two"), ("PYQTF_NUM_THREADS", "0")],
+)
+def test_bad_environment_is_named_when_importing(variable, value):
+    result = run_python("from pyqtf import _core", **{variable: value})
+    assert result.returncode == 1
+    last = result.stderr.strip().splitlines()[-1]
+    assert variable in last and value in last and "expected" in last
+
+
+def test_affinity_limits_the_default_threads():
+    first = min(os.sched_getaffinity(0))
+    code = (
+        f"import os; os.sched_setaffinity(0, {{{first}}});"
+        "from pyqtf import _core; print(_core.get_num_threads())"
+    )
+    assert run_python(code, PYQTF_NUM_THREADS="").stdout == "1\n"
+
+
+def test_set_num_threads_round_trip_and_errors():
+    before = _core.get_num_threads()
+    try:
+        _core.set_num_threads(3)
+        assert _core.get_num_threads() == 3
+        for bad in (0, -1, 257, 10**9):
+            with pytest.raises(ValueError, match="from 1 to 256"):
+                _core.set_num_threads(bad)
+    finally:
+        _core.set_num_threads(before)
