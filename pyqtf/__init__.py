@@ -3,7 +3,7 @@
 from pyqtf._version import __version__
 
 try:
-    from pyqtf import _core
+    from pyqtf import _core as _core
 except ImportError as error:
     from pathlib import Path
 

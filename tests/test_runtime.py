@@ -19,7 +19,7 @@ def test_cpu_info_names_an_available_isa():
     info = _core.cpu_info()
     assert info["isa"] in info["available"]
     assert info["available"][0] == "baseline"
-    assert 1 <= info["threads"]
+    assert info["threads"] >= 1
     assert info["cpus"] <= len(os.sched_getaffinity(0))
 
 

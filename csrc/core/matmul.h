@@ -1,0 +1,92 @@
+/*
+ * Linear layers: out = x · wᵀ (+ bias) (+ residual), with weights packed once.
+ *
+ * Packed layout, the same on every instruction set, so that a saved model can be mapped and used:
+ * rows of w (output features) are cut into panels of QTF_PANEL = 32, the last one padded with
+ * zeros. QTF_F32  panel p: float [k][32] QTF_Q8   panel p: uint8 [k4][32][4], k4 = ceil(k / 4):
+ * weight + 128, four consecutive k together; scales: float [n_panels][n_groups][32]; group g covers
+ * k in [g * group, (g + 1) * group).
+ *
+ * QTF_Q8: a weight is its integer in -127 … 127 times its group's scale. Activations are quantised
+ * dynamically, one row and one group at a time, to integers a in -127 … 127 with scale max|x| /
+ * 127, rounded to nearest even. The dot product of a group is exact in 32-bit integers; groups are
+ * added in ascending order: acc = fma((float)dot, x_scale * w_scale, acc). So every instruction set
+ * with a fused multiply-add gives the same bits. QTF_F32: k is cut in blocks of QTF_K_BLOCK; in a
+ * block acc = fma(x, w, acc) from 0 in ascending k; block sums are added in order.
+ */
+#ifndef QTF_MATMUL_H
+#define QTF_MATMUL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/status.h"
+
+enum { QTF_PANEL = 32, QTF_K_BLOCK = 256 };
+
+typedef enum { QTF_F32 = 0, QTF_Q8 } qtf_quant;
+
+/* Element types that weights come in; QTF_BF16 and QTF_F16 are 16-bit words in memory. */
+typedef enum { QTF_SRC_F32 = 0, QTF_SRC_F16, QTF_SRC_BF16 } qtf_source_type;
+
+/* A packed matrix [n, k]. It borrows data and scales, which are QTF_ALIGN-aligned. */
+typedef struct {
+    qtf_quant quant;
+    int64_t n, k;
+    int64_t group; /* QTF_Q8: a multiple of 4, at most 4096; QTF_F32: 0 */
+    void *data;
+    float *scales; /* NULL for QTF_F32 */
+} qtf_matrix;
+
+/* Bytes of data and of scales that a packed matrix of this shape needs; 0 when a size overflows. */
+size_t qtf_matrix_data_bytes(const qtf_matrix *matrix);
+size_t qtf_matrix_scale_bytes(const qtf_matrix *matrix);
+
+/*
+ * Pack rows [row0, row0 + n_rows) of the matrix from source [n_rows, k], row-major, in parallel.
+ * The padding of the last panel is written too. QTF_NOT_FINITE when a source value is NaN or
+ * infinite.
+ */
+qtf_status qtf_matrix_pack(qtf_matrix *matrix, int64_t row0, int64_t n_rows, const void *source,
+                           qtf_source_type type);
+
+/*
+ * Row ids[i] of the matrix as float: out [n_ids, k]. Each id must be in [0, n): QTF_BAD_ARGUMENT
+ * otherwise, with nothing written.
+ */
+qtf_status qtf_matrix_rows(const qtf_matrix *matrix, const int64_t *ids, int64_t n_ids, float *out);
+
+/*
+ * Rows of x made ready for products with matrices of one quant, k and group: borrowed as they are
+ * for QTF_F32, quantised once for QTF_Q8. Owned memory is freed by qtf_activations_free.
+ */
+typedef struct {
+    int64_t rows, k;
+    qtf_quant quant;
+    int64_t group;
+    const float *x; /* QTF_F32: borrowed, [rows, k] */
+    int8_t *q;      /* QTF_Q8: [rows][4 * ceil(k / 4)] */
+    float *scales;  /* QTF_Q8: [rows][n_groups] */
+    int32_t *sums;  /* QTF_Q8: sum of q over each group, [rows][n_groups] */
+} qtf_activations;
+
+/* QTF_NOT_FINITE when x holds NaN or infinity and the quant is QTF_Q8. x: [rows, k]. */
+qtf_status qtf_activations_init(qtf_activations *activations, const float *x, int64_t rows,
+                                const qtf_matrix *matrix);
+void qtf_activations_free(qtf_activations *activations);
+
+/*
+ * One block of the product on the calling thread: out[i * stride + j] for rows row0 + i, i < rows,
+ * and columns 32 * panel0 + j, j < cols, where cols may reach into several panels but not beyond n.
+ */
+void qtf_matmul_block(const qtf_matrix *matrix, const qtf_activations *activations, int64_t row0,
+                      int64_t rows, int64_t panel0, int64_t cols, float *out, int64_t stride);
+
+/*
+ * out [rows, n] = x [rows, k] · matrixᵀ + bias [n] + residual [rows, n]; bias and residual may be
+ * NULL; residual may be out itself. Parallel; the same bits for every thread count and row count.
+ */
+qtf_status qtf_matmul(const qtf_matrix *matrix, const float *x, int64_t rows, const float *bias,
+                      const float *residual, float *out);
+
+#endif
