@@ -1,5 +1,8 @@
 """Measure language models on an ordinary CPU, from a notebook."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from pyqtf._version import __version__
 
 try:
@@ -14,4 +17,47 @@ except ImportError as error:
         ) from error
     raise
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from pyqtf import plot
+    from pyqtf.evaluation.evaluate import evaluate, evaluate_tokens
+    from pyqtf.evaluation.score import Score, compute_perplexity
+    from pyqtf.evaluation.statistics import paired_differences, summarise
+    from pyqtf.evaluation.stories import read_stories
+
+# Where each public name lives. It is imported on first use: pandas and matplotlib take a second
+# that a script which only loads and scores should not wait for.
+_HOME = {
+    "Score": "pyqtf.evaluation.score",
+    "compute_perplexity": "pyqtf.evaluation.score",
+    "evaluate": "pyqtf.evaluation.evaluate",
+    "evaluate_tokens": "pyqtf.evaluation.evaluate",
+    "paired_differences": "pyqtf.evaluation.statistics",
+    "plot": "",
+    "read_stories": "pyqtf.evaluation.stories",
+    "summarise": "pyqtf.evaluation.statistics",
+}
+
+__all__ = [
+    "Score",
+    "__version__",
+    "compute_perplexity",
+    "evaluate",
+    "evaluate_tokens",
+    "paired_differences",
+    "plot",
+    "read_stories",
+    "summarise",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'pyqtf' has no attribute {name!r}")
+    home = _HOME[name]
+    value = getattr(import_module(home), name) if home else import_module(f"pyqtf.{name}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,36 @@
+"""``pyqtf score``: one text under one model."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def add_to(commands: Any) -> None:
+    """Add the command to argparse's subparsers."""
+    parser = commands.add_parser("score", help="perplexity of one text, and its costliest tokens")
+    parser.add_argument("text", metavar="TEXT|FILE", help="a text, or a file that holds one")
+    parser.add_argument("--model", required=True, metavar="NAME|PATH", help="the model")
+    parser.add_argument("--context", default="", metavar="TEXT", help="text the model reads before")
+    parser.add_argument("--quant", default="q8", choices=("q8", "f32"), help="storage of weights")
+    parser.add_argument("--top", type=int, default=10, metavar="N", help="how many tokens to list")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Print the score and the tokens that cost most."""
+    import pyqtf
+    from pyqtf.evaluation.stories import read_text
+    from pyqtf.plot.table import score_text
+
+    text = read_text(args.text) if _is_file(args.text) else args.text
+    model = pyqtf.load(args.model, quant=args.quant)
+    print(score_text(model.score(text, context=args.context), top=args.top))
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except OSError:  # a text may be too long for a file name
+        return False

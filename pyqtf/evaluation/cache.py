@@ -1,0 +1,173 @@
+"""Losses that were computed before, kept on disk so that an interrupted run can go on.
+
+One file per model. Its name holds a digest of everything that would change a number: the model's
+name, size, storage and vocabulary, pyqtf's version, the instruction set, and the bits of the
+losses the model gives for a fixed probe, so that other weights under an old name are noticed.
+Inside, a loss is found by the ids it belongs to; a story that is edited, or tokenised in another
+way, has other ids and is scored anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyqtf._files import write_atomically
+from pyqtf.evaluation.interface import LanguageModel
+from pyqtf.evaluation.losses import TokenLosses
+
+_FORMAT = 1
+_DIGEST_SIZE = hashlib.sha256().digest_size
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """Losses of one sequence (whole, without alternatives) and the seconds they took."""
+
+    losses: TokenLosses
+    seconds: float
+
+
+def key(ids: NDArray[np.int32]) -> str:
+    """Name of a sequence of ids in the cache."""
+    return hashlib.sha256(np.ascontiguousarray(ids, dtype="<i4").tobytes()).hexdigest()
+
+
+class Cache:
+    """Finished losses of one model.
+
+    Parameters
+    ----------
+    folder : path
+        Where the files of all models lie; made if it is missing.
+    model : LanguageModel
+        The model the losses belong to.
+
+    Raises
+    ------
+    OSError
+        The folder can't be made.
+
+    Warns
+    -----
+    UserWarning
+        The model's file is damaged; what it held is computed again.
+    """
+
+    def __init__(self, folder: str | Path, model: LanguageModel) -> None:
+        identity = _identity(model)
+        digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+        safe = re.sub(r"[^A-Za-z0-9._-]+", "_", model.name)[:80]
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        self.path = Path(folder) / f"{safe}-{digest[:20]}.losses"
+        self._identity = identity
+        self._entries = self._read()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, ids: NDArray[np.int32]) -> Entry | None:
+        """The entry of a sequence, or None."""
+        entry = self._entries.get(key(ids))
+        return entry if entry is not None and len(entry.losses) == len(ids) - 1 else None
+
+    def put(self, new: Mapping[str, Entry]) -> None:
+        """Add entries and write the file, whole or not at all.
+
+        What another process wrote meanwhile is kept.
+        """
+        self._entries = {**self._read(), **self._entries, **new}
+        write_atomically(self.path, _pack(self._identity, self._entries))
+
+    def _read(self) -> dict[str, Entry]:
+        try:
+            data = self.path.read_bytes()
+        except FileNotFoundError:
+            return {}
+        try:
+            return _unpack(self._identity, data)
+        except ValueError as error:
+            warnings.warn(
+                f"{self.path} is damaged ({error}); its losses are computed again", stacklevel=4
+            )
+            return {}
+
+
+def _identity(model: LanguageModel) -> dict[str, object]:
+    import pyqtf
+    from pyqtf import _core
+
+    return {
+        "format": _FORMAT,
+        "name": model.name,
+        "n_params": model.n_params,
+        "quant": model.quant,
+        "vocab_size": model.config.vocab_size,
+        "pyqtf": pyqtf.__version__,
+        "isa": _core.cpu_info()["isa"],
+        "probe": _probe(model),
+    }
+
+
+def _probe(model: LanguageModel) -> str:
+    """Digest of the losses of a fixed sequence spread over the vocabulary.
+
+    Every loss is normalised over the whole vocabulary, so nearly any change of weights shows.
+    """
+    n = min(32, model.config.max_position_embeddings, model.config.vocab_size)
+    ids = (np.arange(n) * (model.config.vocab_size // n)).astype(np.int32)
+    (losses,) = model.token_losses([ids])
+    return hashlib.sha256(
+        np.asarray(losses.nll, "<f8").tobytes() + np.asarray(losses.entropy, "<f8").tobytes()
+    ).hexdigest()
+
+
+def _pack(identity: dict[str, object], entries: Mapping[str, Entry]) -> bytes:
+    """Digest of the rest, one line of JSON, then the three arrays of all entries."""
+    header = {
+        "identity": identity,
+        "keys": list(entries),
+        "lengths": [len(e.losses) for e in entries.values()],
+        "seconds": [e.seconds for e in entries.values()],
+    }
+    parts = [e.losses for e in entries.values()]
+    arrays = (
+        *(np.asarray(p.nll, "<f8") for p in parts),
+        *(np.asarray(p.rank, "<i8") for p in parts),
+        *(np.asarray(p.entropy, "<f8") for p in parts),
+    )
+    content = json.dumps(header).encode() + b"\n" + b"".join(a.tobytes() for a in arrays)
+    return hashlib.sha256(content).digest() + content
+
+
+def _unpack(identity: dict[str, object], data: bytes) -> dict[str, Entry]:
+    digest, content = data[:_DIGEST_SIZE], data[_DIGEST_SIZE:]
+    if hashlib.sha256(content).digest() != digest:
+        raise ValueError("its checksum is wrong")
+    line, body = content.split(b"\n", 1)
+    header = json.loads(line)
+    if header["identity"] != identity:
+        raise ValueError("it belongs to another model")
+    n = sum(header["lengths"])
+    nll = np.frombuffer(body, "<f8", n)
+    rank = np.frombuffer(body, "<i8", n, offset=8 * n)
+    entropy = np.frombuffer(body, "<f8", n, offset=16 * n)
+    entries = {}
+    start = 0
+    for name, length, seconds in zip(
+        header["keys"], header["lengths"], header["seconds"], strict=True
+    ):
+        part = slice(start, start + length)
+        start += length
+        no_ids, no_logprobs = np.empty((length, 0), np.int64), np.empty((length, 0), np.float32)
+        losses = TokenLosses(nll[part], rank[part], entropy[part], no_ids, no_logprobs)
+        entries[name] = Entry(losses, seconds)
+    return entries

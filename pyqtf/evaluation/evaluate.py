@@ -1,0 +1,340 @@
+"""Score many stories under many models."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pyqtf.evaluation.cache import Cache, Entry, key
+from pyqtf.evaluation.interface import LanguageModel
+from pyqtf.evaluation.score import Score, check_ids, encode, join
+from pyqtf.evaluation.stories import Story, as_stories
+
+Stories = Iterable[str | Mapping[str, Any]] | pd.DataFrame
+Models = LanguageModel | str | Path | Iterable[LanguageModel | str | Path]
+
+RESULT_COLUMNS = (
+    "model_name",
+    "n_params",
+    "n_params_non_embedding",
+    "quant",
+    "story_idx",
+    "n_tokens",
+    "n_scored",
+    "n_bytes",
+    "nll",
+    "perplexity",
+    "bits_per_byte",
+    "seconds",
+)
+TOKEN_COLUMNS = (
+    "model_name",
+    "story_idx",
+    "position",
+    "token_id",
+    "token",
+    "n_bytes",
+    "nll",
+    "rank",
+    "entropy",
+)
+
+# Short stories share a call so that the kernels see enough rows; no result depends on it.
+_BATCH_TOKENS = 2048
+# How much work an interrupted run may lose.
+_SAVE_EVERY_SECONDS = 5.0
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """One story under one model."""
+
+    model_name: str
+    n_params: int
+    n_params_non_embedding: int
+    quant: str
+    story_idx: int
+    story: Story
+    score: Score
+    seconds: float
+
+    def row(self) -> dict[str, Any]:
+        """The row of this story in the results (`RESULT_COLUMNS`, then the story's own)."""
+        score = self.score
+        values = (
+            self.model_name,
+            self.n_params,
+            self.n_params_non_embedding,
+            self.quant,
+            self.story_idx,
+            score.n_tokens,
+            score.n_scored,
+            score.n_bytes,
+            score.nll,
+            score.perplexity,
+            score.bits_per_byte,
+            self.seconds,
+        )
+        extra = {name: value for name, value in self.story.items() if name != "text"}
+        return {**dict(zip(RESULT_COLUMNS, values, strict=True)), **extra}
+
+    def tokens(self) -> pd.DataFrame:
+        """One row per scored token (`TOKEN_COLUMNS`)."""
+        frame = self.score.to_frame()
+        frame.insert(0, "story_idx", self.story_idx)
+        frame.insert(0, "model_name", self.model_name)
+        return frame[list(TOKEN_COLUMNS)]
+
+
+def evaluate(
+    models: Models,
+    stories: Stories,
+    *,
+    quant: str = "q8",
+    progress: bool = True,
+    cache: str | Path | None = None,
+) -> pd.DataFrame:
+    """Perplexity of every story under every model.
+
+    Parameters
+    ----------
+    models : str, path or model, or a list of these
+        Names and paths are opened with `pyqtf.load`, one at a time, so that only one model is in
+        memory.
+    stories : list of str, list of dict with "text", or DataFrame with a column "text"
+        Other keys and columns (genre, source, ...) are carried to the result.
+    quant : {"q8", "f32"}
+        How to store the weights of models given by name.
+    progress : bool
+        Show a progress bar.
+    cache : path, optional
+        Folder that keeps finished stories. The same call after an interruption goes on where it
+        stopped and returns the same numbers.
+
+    Returns
+    -------
+    DataFrame
+        One row per model and story: ``model_name``, ``n_params``, ``n_params_non_embedding``,
+        ``quant``, ``story_idx`` (from 0), ``n_tokens``, ``n_scored`` (one less: the first token
+        has nothing before it), ``n_bytes`` (UTF-8, of the scored tokens), ``nll`` (sum over the
+        story, in nats), ``perplexity``, ``bits_per_byte``, ``seconds``, then the stories' own
+        columns.
+
+    Raises
+    ------
+    ValueError
+        No models or stories; a story that is empty, a single token or longer than a model can
+        read; a story column with the name of a result column; two models with one name.
+    TypeError
+        Models or stories of another type.
+
+    Examples
+    --------
+    >>> import pyqtf
+    >>> df = evaluate(pyqtf.bundled.names()[:2], ["A cat sat.", "A dog ran."], progress=False)
+    >>> df[["story_idx", "perplexity"]].shape
+    (4, 2)
+    """
+    done = iter_scores(models, stories, quant=quant, progress=progress, cache=cache)
+    return results_frame(scored.row() for scored in done)
+
+
+def evaluate_tokens(
+    models: Models,
+    stories: Stories,
+    *,
+    quant: str = "q8",
+    progress: bool = True,
+    cache: str | Path | None = None,
+) -> pd.DataFrame:
+    """Loss of every token of every story under every model.
+
+    Takes and raises what `evaluate` does.
+
+    Returns
+    -------
+    DataFrame
+        One row per scored token: ``model_name``, ``story_idx``, ``position`` (in the story, from
+        0), ``token_id``, ``token``, ``n_bytes``, ``nll`` (nats), ``rank`` (1 = most likely),
+        ``entropy`` (nats).
+
+    Examples
+    --------
+    >>> import pyqtf
+    >>> df = evaluate_tokens(pyqtf.bundled.names()[0], ["A cat sat."], progress=False)
+    >>> int(df["position"].iloc[0])
+    1
+    """
+    done = iter_scores(models, stories, quant=quant, progress=progress, cache=cache)
+    return pd.concat([scored.tokens() for scored in done], ignore_index=True)
+
+
+def results_frame(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    """Rows of `Scored.row` as a DataFrame, columns in their documented order."""
+    frame = pd.DataFrame(list(rows))
+    extra = [name for name in frame.columns if name not in RESULT_COLUMNS]
+    return frame[[*RESULT_COLUMNS, *extra]]
+
+
+def iter_scores(
+    models: Models,
+    stories: Stories,
+    *,
+    quant: str = "q8",
+    progress: bool = True,
+    cache: str | Path | None = None,
+) -> Iterator[Scored]:
+    """Score models one after the other and yield every story, in the order given.
+
+    Takes and raises what `evaluate` does. Finished work is in the cache by the time an exception
+    or Ctrl-C leaves this function.
+    """
+    items = as_stories(stories)
+    _check_columns(items)
+    wanted = _as_list(models)
+    seen: set[tuple[str, str]] = set()
+    with _bar(len(wanted) * len(items), progress) as bar:
+        for index, given in enumerate(wanted):
+            wanted[index] = ""  # so that a model that was handed over can be freed when done
+            model = _open(given, quant)
+            if (model.name, model.quant) in seen:
+                raise ValueError(
+                    f"two models are named {model.name!r} ({model.quant}); give each a name of "
+                    "its own, or leave one out"
+                )
+            seen.add((model.name, model.quant))
+            if bar is not None:
+                bar.set_description(model.name)
+            yield from _score_model(model, items, cache, bar.update if bar is not None else None)
+            del model, given
+            gc.collect()
+
+
+def _score_model(
+    model: LanguageModel,
+    items: Sequence[Story],
+    cache: str | Path | None,
+    advance: Callable[[int], object] | None,
+) -> Iterator[Scored]:
+    sequences = []
+    for index, item in enumerate(items):
+        try:
+            ids = encode(model.tokenizer, item["text"], "text")
+            check_ids(model, ids, 0)
+        except ValueError as error:
+            raise ValueError(f"story {index}: {error}") from None
+        sequences.append(ids)
+    entries = _losses(model, sequences, cache, advance)
+    for index, (item, ids, entry) in enumerate(zip(items, sequences, entries, strict=True)):
+        yield Scored(
+            model_name=model.name,
+            n_params=model.n_params,
+            n_params_non_embedding=model.n_params_non_embedding,
+            quant=model.quant,
+            story_idx=index,
+            story=item,
+            score=join(model.name, model.tokenizer, item["text"], ids, 0, entry.losses),
+            seconds=entry.seconds,
+        )
+
+
+def _losses(
+    model: LanguageModel,
+    sequences: Sequence[NDArray[np.int32]],
+    folder: str | Path | None,
+    advance: Callable[[int], object] | None,
+) -> list[Entry]:
+    """Entry of each sequence, from the cache or computed; saves as it goes."""
+    cache = Cache(folder, model) if folder is not None else None
+    found = {i: cache.get(ids) for i, ids in enumerate(sequences)} if cache is not None else {}
+    entries = {i: entry for i, entry in found.items() if entry is not None}
+    if advance is not None:
+        advance(len(entries))
+    missing = [i for i in range(len(sequences)) if i not in entries]
+    unsaved: dict[str, Entry] = {}
+    saved_at = time.monotonic()
+    try:
+        for batch in _batches(missing, [len(ids) for ids in sequences]):
+            start = time.perf_counter()
+            losses = model.token_losses([sequences[i] for i in batch])
+            seconds = time.perf_counter() - start
+            n_tokens = sum(len(sequences[i]) for i in batch)
+            for i, one in zip(batch, losses, strict=True):
+                # A batch is timed as a whole; its stories share the time by their tokens.
+                entries[i] = Entry(one, seconds * len(sequences[i]) / n_tokens)
+                unsaved[key(sequences[i])] = entries[i]
+            if cache is not None and time.monotonic() - saved_at > _SAVE_EVERY_SECONDS:
+                cache.put(unsaved)
+                unsaved.clear()
+                saved_at = time.monotonic()
+            if advance is not None:
+                advance(len(batch))
+    finally:
+        if cache is not None and unsaved:
+            cache.put(unsaved)
+    return [entries[i] for i in range(len(sequences))]
+
+
+def _batches(indices: Iterable[int], lengths: Sequence[int]) -> Iterator[list[int]]:
+    batch: list[int] = []
+    n_tokens = 0
+    for i in indices:
+        if batch and n_tokens + lengths[i] > _BATCH_TOKENS:
+            yield batch
+            batch, n_tokens = [], 0
+        batch.append(i)
+        n_tokens += lengths[i]
+    if batch:
+        yield batch
+
+
+def _as_list(models: Models) -> list[LanguageModel | str | Path]:
+    if isinstance(models, str | Path):
+        return [models]
+    if not isinstance(models, Iterable):
+        return [_checked(models)]
+    wanted = list(map(_checked, models))
+    if not wanted:
+        raise ValueError("no models given; expected at least one name, path or model")
+    return wanted
+
+
+def _checked(model: LanguageModel | str | Path) -> LanguageModel | str | Path:
+    if not (isinstance(model, str | Path) or hasattr(model, "token_losses")):
+        raise TypeError(f"{model!r} is no model; expected a name, a path or a loaded model")
+    return model
+
+
+def _open(model: LanguageModel | str | Path, quant: str) -> LanguageModel:
+    if not isinstance(model, str | Path):
+        return model
+    import pyqtf  # the facade is above this layer; only names need it
+
+    opened: LanguageModel = pyqtf.load(model, quant=quant)
+    return opened
+
+
+def _check_columns(items: Sequence[Story]) -> None:
+    clashes = sorted({name for item in items for name in item if name in RESULT_COLUMNS})
+    if clashes:
+        raise ValueError(
+            f"the stories have columns that the results need themselves: {', '.join(clashes)}; "
+            "rename them"
+        )
+
+
+def _bar(total: int, progress: bool) -> Any:
+    if not progress:
+        return nullcontext()
+    from tqdm.auto import tqdm
+
+    return tqdm(total=total, unit="story", dynamic_ncols=True)

@@ -1,0 +1,149 @@
+"""The whole scaling experiment: models and stories in, four files and two tables out."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from pyqtf._about import about
+from pyqtf._files import write_atomically
+from pyqtf.evaluation.evaluate import Models, Scored, iter_scores, results_frame
+from pyqtf.evaluation.statistics import concerns, paired_differences, summary_of
+from pyqtf.evaluation.stories import read_stories
+from pyqtf.plot import png, report, scaling
+from pyqtf.plot.table import differences_table, summary_table
+
+if TYPE_CHECKING:
+    from pyqtf.evaluation.stories import Story
+
+_BUNDLED = {
+    "generated": "generated stories that come with pyqtf and that no bundled model was trained on",
+    "handwritten": "hand-written stories that come with pyqtf, unlike those the bundled models "
+    "were trained on",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class ScalingRun:
+    """A finished experiment.
+
+    Attributes
+    ----------
+    results, tokens : DataFrame
+        What `pyqtf.evaluate` and `pyqtf.evaluate_tokens` return.
+    out : Path
+        Folder with results.csv, tokens.csv, scaling.png and report.html.
+    """
+
+    results: pd.DataFrame
+    tokens: pd.DataFrame
+    out: Path
+
+    def to_text(self, width: int = 80) -> str:
+        """Both tables, what weakens them, and where the files are."""
+        parts = [summary_table(summary_of(self.results)).to_text(width)]
+        try:
+            differences = paired_differences(self.results)
+            if len(differences):
+                parts.append(
+                    "From one model to the next, story by story:\n\n"
+                    + differences_table(differences).to_text(width)
+                )
+        except ValueError as error:
+            parts.append(textwrap.fill(f"Not compared: {error}.", width))
+        parts += [textwrap.fill(sentence, width) for sentence in concerns(self.results)]
+        parts.append(f"Wrote results.csv, tokens.csv, scaling.png and report.html to {self.out}/")
+        return "\n\n".join(parts)
+
+
+def run_scaling(
+    models: Models | None = None,
+    stories: str | Path = "generated",
+    *,
+    out: str | Path = "pyqtf-scaling",
+    quant: str = "q8",
+    progress: bool | None = None,
+) -> ScalingRun:
+    """Score stories under models of several sizes and write tables, plot and report.
+
+    An interrupted run keeps what it finished in ``out/cache``; the same call goes on from there.
+
+    Parameters
+    ----------
+    models : names, paths or models, optional
+        By default the family that comes with pyqtf.
+    stories : {"generated", "handwritten"} or path
+        A set that comes with pyqtf, or a file for `pyqtf.read_stories`.
+    out : path
+        Folder for the files, made if it is missing. Each file appears whole or not at all.
+    quant : {"q8", "f32"}
+        How to store the weights of models given by name.
+    progress : bool, optional
+        Show a progress bar; by default only on a terminal.
+
+    Returns
+    -------
+    ScalingRun
+
+    Raises
+    ------
+    ValueError, TypeError, OSError
+        As `pyqtf.evaluate` and `pyqtf.read_stories`; or `out` can't be written.
+
+    Examples
+    --------
+    >>> import tempfile, pyqtf
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     run = run_scaling(pyqtf.bundled.names()[:2], out=folder, progress=False)
+    ...     sorted(file.name for file in Path(folder).iterdir())
+    ['cache', 'report.html', 'results.csv', 'scaling.png', 'tokens.csv']
+    """
+    items, source = _stories(stories)
+    if models is None:
+        from pyqtf import bundled
+
+        models = bundled.names()
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    done = list(
+        iter_scores(
+            models,
+            items,
+            quant=quant,
+            progress=sys.stderr.isatty() if progress is None else progress,
+            cache=folder / "cache",
+        )
+    )
+    results = results_frame(scored.row() for scored in done)
+    tokens = pd.concat([scored.tokens() for scored in done], ignore_index=True)
+    page = report(
+        results,
+        scores=[scored.score for scored in _extremes(done)],
+        source=source,
+        facts=about(),
+    )
+    write_atomically(folder / "results.csv", results.to_csv(index=False, lineterminator="\n"))
+    write_atomically(folder / "tokens.csv", tokens.to_csv(index=False, lineterminator="\n"))
+    write_atomically(folder / "scaling.png", png(scaling(results)))
+    write_atomically(folder / "report.html", page)
+    return ScalingRun(results, tokens, folder)
+
+
+def _stories(stories: str | Path) -> tuple[list[Story], str]:
+    if isinstance(stories, str) and stories in _BUNDLED:
+        from pyqtf import bundled
+
+        return list(bundled.stories(stories)), _BUNDLED[stories]
+    return read_stories(stories), f"from {Path(stories).name}"
+
+
+def _extremes(done: Sequence[Scored]) -> list[Scored]:
+    """The first story under the smallest and the largest model."""
+    first = sorted((s for s in done if s.story_idx == 0), key=lambda s: s.n_params)
+    return first if len(first) < 2 else [first[0], first[-1]]

@@ -1,0 +1,93 @@
+"""An experiment on one HTML page that needs no other file and no network."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader
+from markupsafe import Markup
+
+from pyqtf.evaluation.score import Score
+from pyqtf.evaluation.statistics import concerns, paired_differences, summary_of
+from pyqtf.plot.figures import png, scaling, stories
+from pyqtf.plot.heatmap import tokens
+from pyqtf.plot.table import differences_table, summary_table
+
+
+def report(
+    results: pd.DataFrame,
+    *,
+    scores: Sequence[Score] = (),
+    story_idx: int = 0,
+    source: str = "",
+    facts: Mapping[str, str] | None = None,
+    title: str = "Perplexity and size",
+) -> str:
+    """Tables, paired comparisons, pictures and explanations as a self-contained HTML page.
+
+    Parameters
+    ----------
+    results : DataFrame
+        What `pyqtf.evaluate` returns.
+    scores : sequence of Score
+        Scores of one story to show token by token, for instance of the smallest and the largest
+        model.
+    story_idx : int
+        Which story that is.
+    source : str
+        Where the stories are from, to complete the sentence "8 models read 50 stories ...".
+    facts : mapping of str to str, optional
+        What to say of the machine and versions.
+    title : str
+        Heading of the page.
+
+    Returns
+    -------
+    str
+        The page.
+
+    Raises
+    ------
+    ValueError
+        A column of `results` is missing; see `pyqtf.summarise`.
+
+    Examples
+    --------
+    >>> import pyqtf
+    >>> df = pyqtf.evaluate(pyqtf.bundled.names()[:2], ["A cat sat.", "A dog ran."],
+    ...     progress=False)
+    >>> report(df).startswith("<!DOCTYPE html>")
+    True
+    """
+    summary = summary_of(results)
+    differences, refusal = _differences(results)
+    environment = Environment(loader=PackageLoader("pyqtf.plot", package_path="."), autoescape=True)
+    return environment.get_template("report.html.j2").render(
+        title=title,
+        n_models=len(summary),
+        n_stories=summary["n_stories"].iloc[0],
+        source=f" ({source})" if source else "",
+        concerns=concerns(results),
+        summary_html=Markup(summary_table(summary).to_html()),
+        scaling_png=_base64(png(scaling(results))),
+        differences_html=differences,
+        refusal=refusal,
+        stories_png=_base64(png(stories(results))) if len(summary) > 1 else "",
+        heatmaps=[Markup(tokens(score)) for score in scores],
+        story_idx=story_idx,
+        facts=dict(facts or {}),
+    )
+
+
+def _differences(results: pd.DataFrame) -> tuple[Markup | None, str]:
+    try:
+        differences = paired_differences(results)
+    except ValueError as error:
+        return None, f"{error}."
+    return (Markup(differences_table(differences).to_html()) if len(differences) else None), ""
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")

@@ -1,0 +1,224 @@
+"""The figures of an experiment as short strings, and as tables in plain text and HTML."""
+
+from __future__ import annotations
+
+import html
+import math
+from dataclasses import dataclass
+
+import pandas as pd
+
+from pyqtf.evaluation.score import Score
+from pyqtf.evaluation.statistics import labels
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells as strings. The first column is text, the others are aligned to the right."""
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def to_text(self, width: int = 80) -> str:
+        """Lines of at most `width` characters; long names in the first column are shortened."""
+        table = [self.header, *self.rows]
+        n_columns = len(self.header)
+        widths = [max(len(row[i]) for row in table) for i in range(n_columns)]
+        room = width - sum(widths[1:]) - 2 * (n_columns - 1)
+        widths[0] = min(widths[0], max(room, 12))
+        lines = []
+        for row in table:
+            cells = [shorten(row[0], widths[0]).ljust(widths[0])]
+            cells += [cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True)]
+            lines.append("  ".join(cells).rstrip())
+        lines.insert(1, "-" * max(map(len, lines)))
+        return "\n".join(lines)
+
+    def to_html(self) -> str:
+        """A ``<table>``, every cell escaped."""
+        head = "".join(f'<th scope="col">{html.escape(cell)}</th>' for cell in self.header)
+        body = "\n".join(
+            f'<tr><th scope="row">{html.escape(row[0])}</th>'
+            + "".join(f"<td>{html.escape(cell)}</td>" for cell in row[1:])
+            + "</tr>"
+            for row in self.rows
+        )
+        return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
+
+
+def summary_table(summary: pd.DataFrame) -> Table:
+    """Model, parameters, perplexity with its interval, bits per byte and speed.
+
+    Parameters
+    ----------
+    summary : DataFrame
+        What `pyqtf.summarise` returns.
+    """
+    return Table(
+        ("model", "parameters", "perplexity", "95 % interval", "bits/byte", "tokens/s"),
+        tuple(
+            (
+                label,
+                parameters(row["n_params"]),
+                number(row["perplexity"]),
+                interval(row["perplexity_low"], row["perplexity_high"]),
+                number(row["bits_per_byte"]),
+                rate(row["tokens_per_second"]),
+            )
+            for label, (_, row) in zip(labels(summary), summary.iterrows(), strict=True)
+        ),
+    )
+
+
+def differences_table(differences: pd.DataFrame) -> Table:
+    """Pairs of models: how much lower the larger one's perplexity is, story by story.
+
+    Parameters
+    ----------
+    differences : DataFrame
+        What `pyqtf.paired_differences` returns.
+    """
+    return Table(
+        ("from -> to", "perplexity", "95 % interval", "p (Holm)", "stories won"),
+        tuple(
+            (
+                f"{row['smaller']} -> {row['larger']}",
+                change(row["perplexity_ratio"]),
+                f"{change(row['ratio_low'])} to {change(row['ratio_high'])}"
+                if math.isfinite(row["ratio_low"])
+                else "-",
+                p_value(row["p_holm"]),
+                f"{row['n_better']} of {row['n_stories']}",
+            )
+            for _, row in differences.iterrows()
+        ),
+    )
+
+
+def score_text(score: Score, *, top: int = 10, width: int = 80) -> str:
+    """What a text scores, and its `top` costliest tokens.
+
+    Parameters
+    ----------
+    score : Score
+        What ``model.score(text)`` returns.
+    top : int
+        How many tokens to list.
+    width : int
+        Longest line, in characters.
+    """
+    head = (
+        f"{score.model_name}: perplexity {number(score.perplexity)}, "
+        f"{number(score.bits_per_byte)} bits per byte, {score.n_scored} of {score.n_tokens} "
+        f"tokens scored"
+    )
+    if top <= 0:
+        return head
+    costly = score.to_frame().nlargest(top, "nll")
+    table = Table(
+        ("token", "position", "bits", "probability", "rank"),
+        tuple(
+            (
+                repr(row["token"]),
+                str(row["position"]),
+                f"{row['nll'] / math.log(2):.2f}",
+                f"{math.exp(-row['nll']):.2g}",
+                str(row["rank"]),
+            )
+            for _, row in costly.iterrows()
+        ),
+    )
+    return f"{head}\n\nThe costliest tokens:\n\n{table.to_text(width)}"
+
+
+def parameters(n: float) -> str:
+    """A number of parameters in at most three digits.
+
+    Examples
+    --------
+    >>> [parameters(n) for n in (950, 31_488, 2_999_000, 494_032_768, 1_543_714_304)]
+    ['950', '31.5 k', '3 M', '494 M', '1.54 B']
+    """
+    for size, unit in ((1e9, " B"), (1e6, " M"), (1e3, " k")):
+        if n >= 0.9995 * size:
+            return f"{n / size:.3g}{unit}"
+    return f"{n:.0f}"
+
+
+def number(x: float) -> str:
+    """Four digits.
+
+    Examples
+    --------
+    >>> [number(x) for x in (9.26543, 13.0703, 0.71, 123456.0, math.nan)]
+    ['9.265', '13.07', '0.7100', '123456', '-']
+    """
+    if not math.isfinite(x):
+        return "-" if math.isnan(x) else "infinite"
+    digits = 3 - math.floor(math.log10(abs(x))) if x else 3
+    return f"{x:.{min(max(digits, 0), 4)}f}" if abs(x) < 1e7 else f"{x:.3e}"
+
+
+def interval(low: float, high: float) -> str:
+    """Both ends, or a dash where there is no interval.
+
+    Examples
+    --------
+    >>> interval(9.1, 9.9), interval(math.nan, math.nan)
+    ('9.100 to 9.900', '-')
+    """
+    return "-" if math.isnan(low) or math.isnan(high) else f"{number(low)} to {number(high)}"
+
+
+def change(ratio: float) -> str:
+    """A ratio as a change in per cent.
+
+    Examples
+    --------
+    >>> [change(r) for r in (0.887, 1.02, 0.9996, 1.0)]
+    ['-11.3 %', '+2.0 %', '-0.04 %', '0 %']
+    """
+    percent = 100 * (ratio - 1)
+    if not math.isfinite(percent) or percent == 0:
+        return "0 %" if percent == 0 else "-"
+    return f"{percent:+.{1 if abs(percent) >= 0.1 else 2}f} %"
+
+
+def p_value(p: float) -> str:
+    """A p-value, bounded below where more digits say nothing.
+
+    Examples
+    --------
+    >>> [p_value(p) for p in (0.0312, 1e-9, math.nan)]
+    ['0.031', '< 0.001', '-']
+    """
+    if math.isnan(p):
+        return "-"
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def rate(per_second: float) -> str:
+    """Tokens per second as a whole number.
+
+    Examples
+    --------
+    >>> rate(12345.6), rate(0.53)
+    ('12346', '0.53')
+    """
+    if not math.isfinite(per_second):
+        return "-"
+    return f"{per_second:.0f}" if per_second >= 10 else f"{per_second:.2g}"
+
+
+def shorten(name: str, width: int) -> str:
+    """A name cut in its middle to `width` characters.
+
+    Examples
+    --------
+    >>> shorten("Qwen2.5-0.5B-Instruct", 12)
+    'Qwen2....uct'
+    """
+    if len(name) <= width:
+        return name
+    tail = (width - 2) // 3
+    return f"{name[: width - 3 - tail]}...{name[len(name) - tail :]}"
