@@ -13,10 +13,20 @@ from pyqtf.evaluation.evaluate import evaluate, evaluate_tokens, iter_scores
 from pyqtf.evaluation.score import score
 
 STORIES = [f"Story {i} is about a cat. " + "It ran. " * (i % 7) for i in range(30)]
-COLUMNS = (
-    "model_name n_params n_params_non_embedding quant story_idx n_tokens n_scored n_bytes nll "
-    "perplexity bits_per_byte seconds"
-).split()
+COLUMNS = [
+    "model_name",
+    "n_params",
+    "n_params_non_embedding",
+    "quant",
+    "story_idx",
+    "n_tokens",
+    "n_scored",
+    "n_bytes",
+    "nll",
+    "perplexity",
+    "bits_per_byte",
+    "seconds",
+]
 
 
 def models():
@@ -42,7 +52,17 @@ def test_results_follow_the_documented_schema():
 def test_tokens_follow_the_documented_schema():
     df = evaluate_tokens(models(), STORIES, progress=False)
     assert list(df.columns) == (
-        "model_name story_idx position token_id token n_bytes nll rank entropy".split()
+        [
+            "model_name",
+            "story_idx",
+            "position",
+            "token_id",
+            "token",
+            "n_bytes",
+            "nll",
+            "rank",
+            "entropy",
+        ]
     )
     sums = df.groupby(["model_name", "story_idx"], sort=False)["nll"].sum()
     np.testing.assert_allclose(sums, evaluate(models(), STORIES, progress=False)["nll"], rtol=1e-13)

@@ -79,7 +79,19 @@ def test_context_is_seen_but_not_scored():
 def test_frame_has_the_documented_columns():
     frame = score(MODEL, "café", context="a ", top_k=2).to_frame()
     assert list(frame.columns) == (
-        "position token_id token n_bytes nll rank entropy top1 top1_prob top2 top2_prob".split()
+        [
+            "position",
+            "token_id",
+            "token",
+            "n_bytes",
+            "nll",
+            "rank",
+            "entropy",
+            "top1",
+            "top1_prob",
+            "top2",
+            "top2_prob",
+        ]
     )
     assert frame["position"].tolist() == [0, 1, 2, 3, 4]
     assert frame["token"].tolist() == ["c", "a", "f", "\\xc3", "\\xa9"]
