@@ -1,0 +1,210 @@
+"""The shape of a model, read from a Hugging Face ``config.json``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pyqtf.formats import FormatError
+
+_MAX_SIZE = 2**31 - 1
+_MAX_LAYERS = 10_000
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What the decoder needs to know of a model, under the field's usual names.
+
+    Attributes
+    ----------
+    family : str
+        The key of the family's table of facts, such as ``"qwen2"``.
+    vocab_size : int
+        Rows of the embedding; may exceed the tokenizer's vocabulary.
+    hidden_size, n_layers, intermediate_size : int
+        Width, depth, and width of the feed-forward network.
+    n_heads, n_kv_heads, head_dim : int
+        Query heads, the key and value heads that groups of them share, and the width of each.
+    rope_theta : float
+        Base of the rotary frequencies.
+    rms_norm_eps : float
+        Added to the mean square in RMSNorm.
+    max_position_embeddings : int
+        The longest text, in tokens.
+    tie_word_embeddings : bool
+        Whether the embedding serves as the output head.
+
+    Raises
+    ------
+    FormatError
+        A size is no positive whole number, or sizes don't fit each other.
+    """
+
+    family: str
+    vocab_size: int
+    hidden_size: int
+    n_layers: int
+    n_heads: int
+    n_kv_heads: int
+    head_dim: int
+    intermediate_size: int
+    rope_theta: float
+    rms_norm_eps: float
+    max_position_embeddings: int
+    tie_word_embeddings: bool
+
+    def __post_init__(self) -> None:
+        for name in (
+            "vocab_size", "hidden_size", "n_layers", "n_heads", "n_kv_heads", "head_dim",
+            "intermediate_size", "max_position_embeddings",
+        ):  # fmt: skip
+            limit = _MAX_LAYERS if name == "n_layers" else _MAX_SIZE
+            if not 1 <= getattr(self, name) <= limit:
+                raise FormatError(
+                    f"config: {name} must be from 1 to {limit}, got {getattr(self, name)}"
+                )
+        for name in ("rope_theta", "rms_norm_eps"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise FormatError(f"config: {name} must be a positive number, got {value}")
+        if self.n_heads % self.n_kv_heads:
+            raise FormatError(
+                f"config: {self.n_heads} attention heads can't share {self.n_kv_heads} key-value "
+                "heads evenly"
+            )
+        if self.head_dim % 2:
+            raise FormatError(
+                f"config: head_dim must be even for rotary embeddings, got {self.head_dim}"
+            )
+
+    @property
+    def q_size(self) -> int:
+        """Width of all query heads together."""
+        return self.n_heads * self.head_dim
+
+    @property
+    def kv_size(self) -> int:
+        """Width of all key heads together, which is that of the value heads."""
+        return self.n_kv_heads * self.head_dim
+
+
+class Fields:
+    """Typed access to the fields of a ``config.json``, with errors that name the field.
+
+    Parameters
+    ----------
+    values : mapping
+        The parsed JSON object.
+    where : str
+        The file, for messages.
+
+    Examples
+    --------
+    >>> Fields({"hidden_size": 8}, "config.json").integer("hidden_size")
+    8
+    >>> Fields({}, "config.json").integer("hidden_size")
+    Traceback (most recent call last):
+        ...
+    pyqtf.formats.errors.FormatError: config.json: the field 'hidden_size' is missing
+    """
+
+    def __init__(self, values: Mapping[str, Any], where: str) -> None:
+        self._values = values
+        self.where = where
+
+    def _get(self, name: str) -> Any:
+        if name not in self._values:
+            raise FormatError(f"{self.where}: the field {name!r} is missing")
+        return self._values[name]
+
+    def _wrong(self, name: str, expected: str, value: object) -> FormatError:
+        return FormatError(f"{self.where}: {name!r} must be {expected}, got {value!r:.80}")
+
+    def integer(self, name: str) -> int:
+        """Return a whole number."""
+        value = self._get(name)
+        if type(value) is not int:
+            raise self._wrong(name, "a whole number", value)
+        return value
+
+    def number(self, name: str) -> float:
+        """Return a number."""
+        value = self._get(name)
+        if type(value) not in (int, float) or abs(value) > 1e300:
+            raise self._wrong(name, "a number", value)
+        return float(value)
+
+    def flag(self, name: str, default: bool) -> bool:
+        """Return true or false."""
+        value = self._values.get(name, default)
+        if type(value) is not bool:
+            raise self._wrong(name, "true or false", value)
+        return value
+
+    def has(self, name: str) -> bool:
+        """Whether the field is there and not null."""
+        return self._values.get(name) is not None
+
+    def section(self, name: str) -> Fields:
+        """Return the fields of an object inside this one."""
+        value = self._get(name)
+        if not isinstance(value, dict):
+            raise self._wrong(name, "an object", value)
+        return Fields(value, f"{self.where}: {name}")
+
+    def require(self, name: str, *allowed: object) -> None:
+        """Refuse a field that is there with a value that pyqtf doesn't compute."""
+        if self.has(name) and self._values[name] not in allowed:
+            known = " or ".join(repr(value) for value in allowed) or "nothing"
+            raise FormatError(
+                f"{self.where}: {name} = {self._values[name]!r:.80} is not supported; "
+                f"pyqtf computes {known} only"
+            )
+
+    def require_each(self, name: str, allowed: object) -> None:
+        """Refuse a list that is there and holds anything but `allowed`."""
+        if self.has(name):
+            values = self._values[name]
+            if not isinstance(values, list):
+                raise self._wrong(name, "a list", values)
+            for value in values:
+                Fields({name: value}, self.where).require(name, allowed)
+
+    def rope_theta(self) -> float:
+        """Return the base of the rotary frequencies in either dialect; scaling is refused.
+
+        transformers 4 writes ``rope_theta`` and ``rope_scaling``, transformers 5 an object
+        ``rope_parameters``.
+        """
+        self.require("partial_rotary_factor", 1.0)
+        if self.has("rope_scaling"):
+            scaling = self.section("rope_scaling")
+            scaling.require("rope_type", "default")
+            scaling.require("type", "default")
+        if not self.has("rope_parameters"):
+            return self.number("rope_theta")
+        rope = self.section("rope_parameters")
+        rope.require("rope_type", "default")
+        rope.require("partial_rotary_factor", 1.0)
+        theta = rope.number("rope_theta")
+        self.require("rope_theta", theta)
+        return theta
+
+    def head_dim(self) -> int:
+        """Return ``head_dim``, or what the width leaves to each head."""
+        if self.has("head_dim"):
+            return self.integer("head_dim")
+        hidden_size, n_heads = self.integer("hidden_size"), self.integer("num_attention_heads")
+        if n_heads < 1 or hidden_size % n_heads:
+            raise FormatError(
+                f"{self.where}: hidden_size {hidden_size} can't be cut into {n_heads} attention "
+                "heads, and there is no 'head_dim'"
+            )
+        return hidden_size // n_heads
+
+    def n_kv_heads(self) -> int:
+        """Return ``num_key_value_heads``; null means one for each attention head."""
+        shared = self._get("num_key_value_heads") is not None
+        return self.integer("num_key_value_heads" if shared else "num_attention_heads")

@@ -1,0 +1,170 @@
+"""The families that pyqtf knows: for each a table of facts.
+
+A family is how its ``config.json`` reads and how its tensors are called. The decoder knows only the
+roles, so a family whose facts fit needs no code of its own.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pyqtf.formats import FormatError
+from pyqtf.formats.strict_json import read_object
+from pyqtf.models.config import Fields, ModelConfig
+
+# Role -> (name in the file, its dimensions as attributes of ModelConfig).
+TensorTable = Mapping[str, tuple[str, tuple[str, ...]]]
+
+
+@dataclass(frozen=True)
+class Family:
+    """The facts of one family.
+
+    Attributes
+    ----------
+    architecture : str
+        Its name under ``architectures`` in ``config.json``.
+    read : callable
+        From the fields of a ``config.json`` to a ModelConfig.
+    model, layer : mapping
+        Tensors of the model and of each layer; ``{}`` stands for the layer's number.
+    ignored : tuple of str
+        Endings of tensor names that old checkpoints hold and no one needs.
+    """
+
+    architecture: str
+    read: Callable[[Fields], ModelConfig]
+    model: TensorTable
+    layer: TensorTable
+    ignored: tuple[str, ...] = ()
+
+
+def _read_qwen2(fields: Fields) -> ModelConfig:
+    fields.require("hidden_act", "silu")
+    fields.require("use_sliding_window", False)
+    fields.require("use_mrope", False)
+    fields.require_each("layer_types", "full_attention")
+    return ModelConfig(
+        family="qwen2",
+        vocab_size=fields.integer("vocab_size"),
+        hidden_size=fields.integer("hidden_size"),
+        n_layers=fields.integer("num_hidden_layers"),
+        n_heads=fields.integer("num_attention_heads"),
+        n_kv_heads=fields.n_kv_heads(),
+        head_dim=fields.head_dim(),
+        intermediate_size=fields.integer("intermediate_size"),
+        rope_theta=fields.rope_theta(),
+        rms_norm_eps=fields.number("rms_norm_eps"),
+        max_position_embeddings=fields.integer("max_position_embeddings"),
+        tie_word_embeddings=fields.flag("tie_word_embeddings", False),
+    )
+
+
+_MODEL: TensorTable = {
+    "embed": ("model.embed_tokens.weight", ("vocab_size", "hidden_size")),
+    "norm": ("model.norm.weight", ("hidden_size",)),
+    "head": ("lm_head.weight", ("vocab_size", "hidden_size")),
+}
+_LAYER: TensorTable = {
+    "attn_norm": ("model.layers.{}.input_layernorm.weight", ("hidden_size",)),
+    "q": ("model.layers.{}.self_attn.q_proj.weight", ("q_size", "hidden_size")),
+    "k": ("model.layers.{}.self_attn.k_proj.weight", ("kv_size", "hidden_size")),
+    "v": ("model.layers.{}.self_attn.v_proj.weight", ("kv_size", "hidden_size")),
+    "o": ("model.layers.{}.self_attn.o_proj.weight", ("hidden_size", "q_size")),
+    "ffn_norm": ("model.layers.{}.post_attention_layernorm.weight", ("hidden_size",)),
+    "gate": ("model.layers.{}.mlp.gate_proj.weight", ("intermediate_size", "hidden_size")),
+    "up": ("model.layers.{}.mlp.up_proj.weight", ("intermediate_size", "hidden_size")),
+    "down": ("model.layers.{}.mlp.down_proj.weight", ("hidden_size", "intermediate_size")),
+}
+_QKV_BIAS: TensorTable = {
+    "q_bias": ("model.layers.{}.self_attn.q_proj.bias", ("q_size",)),
+    "k_bias": ("model.layers.{}.self_attn.k_proj.bias", ("kv_size",)),
+    "v_bias": ("model.layers.{}.self_attn.v_proj.bias", ("kv_size",)),
+}
+
+FAMILIES: Mapping[str, Family] = {
+    "qwen2": Family(
+        architecture="Qwen2ForCausalLM",
+        read=_read_qwen2,
+        model=_MODEL,
+        layer={**_LAYER, **_QKV_BIAS},
+        ignored=("rotary_emb.inv_freq",),
+    ),
+}
+
+
+def read_config(path: str | os.PathLike[str]) -> ModelConfig:
+    """Read the ``config.json`` of a Hugging Face folder.
+
+    Parameters
+    ----------
+    path : path-like
+        The folder.
+
+    Raises
+    ------
+    FileNotFoundError
+        The folder or its ``config.json`` is not there.
+    FormatError
+        The file is no JSON object, lacks a field, has one of a wrong type, names a family that
+        pyqtf doesn't know, or asks for something that it doesn't compute.
+    """
+    file = Path(path) / "config.json"
+    return parse_config(read_object(file), str(file))
+
+
+def parse_config(values: Mapping[str, Any], where: str = "config.json") -> ModelConfig:
+    """Turn a parsed ``config.json`` into a ModelConfig.
+
+    Examples
+    --------
+    >>> parse_config({"architectures": ["BertModel"]})
+    Traceback (most recent call last):
+        ...
+    pyqtf.formats.errors.FormatError: config.json: architecture 'BertModel' is not supported; \
+supported: Qwen2ForCausalLM
+    """
+    fields = Fields(values, where)
+    names = values.get("architectures")
+    if not (isinstance(names, list) and len(names) == 1):
+        raise FormatError(f"{where}: 'architectures' must name one architecture, got {names!r:.80}")
+    for family in FAMILIES.values():
+        if family.architecture == names[0]:
+            if fields.has("quantization_config"):
+                raise FormatError(
+                    f"{where}: the weights are quantised already (quantization_config); pyqtf "
+                    "quantises by itself and reads F32, F16 and BF16 weights"
+                )
+            return family.read(fields)
+    known = ", ".join(family.architecture for family in FAMILIES.values())
+    raise FormatError(
+        f"{where}: architecture {names[0]!r:.80} is not supported; supported: {known}"
+    )
+
+
+def tensor_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    """Return the name and shape of every tensor that a model of this shape has, tied ones once.
+
+    Examples
+    --------
+    >>> config = ModelConfig("qwen2", 100, 32, 1, 4, 2, 8, 64, 1e4, 1e-6, 512, True)
+    >>> tensor_shapes(config)["model.layers.0.self_attn.k_proj.weight"]
+    (16, 32)
+    """
+    family = FAMILIES[config.family]
+
+    def shape(dims: tuple[str, ...]) -> tuple[int, ...]:
+        return tuple(getattr(config, dim) for dim in dims)
+
+    shapes = {
+        name: shape(dims)
+        for role, (name, dims) in family.model.items()
+        if not (role == "head" and config.tie_word_embeddings)
+    }
+    for i in range(config.n_layers):
+        shapes |= {name.format(i): shape(dims) for name, dims in family.layer.values()}
+    return shapes

@@ -1,0 +1,148 @@
+"""config.json in both dialects, and refusing what pyqtf doesn't compute."""
+
+import json
+
+import pytest
+
+from pyqtf.formats import FormatError
+from pyqtf.models import read_config
+from pyqtf.models.registry import parse_config, tensor_shapes
+
+V4 = {
+    "architectures": ["Qwen2ForCausalLM"],
+    "attention_dropout": 0.0,
+    "hidden_act": "silu",
+    "hidden_size": 24,
+    "intermediate_size": 40,
+    "max_position_embeddings": 128,
+    "max_window_layers": 24,
+    "model_type": "qwen2",
+    "num_attention_heads": 6,
+    "num_hidden_layers": 2,
+    "num_key_value_heads": 2,
+    "rms_norm_eps": 1e-06,
+    "rope_theta": 1000000.0,
+    "sliding_window": 32768,
+    "tie_word_embeddings": True,
+    "torch_dtype": "bfloat16",
+    "use_mrope": False,
+    "use_sliding_window": False,
+    "vocab_size": 101,
+}
+V5 = {k: v for k, v in V4.items() if k not in ("rope_theta", "torch_dtype")} | {
+    "dtype": "bfloat16",
+    "rope_parameters": {"rope_theta": 1000000.0, "rope_type": "default"},
+    "sliding_window": None,
+    "layer_types": ["full_attention"] * 2,
+}
+
+
+def test_both_dialects_give_the_same_config():
+    config = parse_config(V4)
+    assert config == parse_config(V5)
+    assert (config.head_dim, config.q_size, config.kv_size) == (4, 24, 8)
+    assert (config.n_layers, config.n_heads, config.n_kv_heads) == (2, 6, 2)
+    assert config.rope_theta == 1e6 and config.rms_norm_eps == 1e-6
+    assert config.tie_word_embeddings
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes"),
+    [("0.5B", (896, 24, 14, 2, 64, 4864, 32768)), ("1.5B", (1536, 28, 12, 2, 128, 8960, 131072))],
+)
+def test_the_real_configs(name, sizes, data_dir, tmp_path):
+    source = data_dir / "qwen2.5" / f"config.Qwen2.5-{name}.json"
+    (tmp_path / "config.json").write_bytes(source.read_bytes())
+    c = read_config(tmp_path)
+    assert sizes == (
+        c.hidden_size, c.n_layers, c.n_heads, c.n_kv_heads, c.head_dim, c.intermediate_size,
+        c.max_position_embeddings,
+    )  # fmt: skip
+    assert c.vocab_size == 151936 and c.tie_word_embeddings
+
+
+@pytest.mark.parametrize("head_dim", [None, 8])
+@pytest.mark.parametrize("tied", [False, True])
+def test_transformers_makes_the_same_shapes(head_dim, tied, tmp_path):
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    extra = {"head_dim": head_dim} if head_dim else {}
+    theirs = transformers.Qwen2Config(
+        vocab_size=33, hidden_size=24, intermediate_size=20, num_hidden_layers=2,
+        num_attention_heads=6, num_key_value_heads=3, max_position_embeddings=64,
+        tie_word_embeddings=tied, rope_parameters={"rope_theta": 5e4, "rope_type": "default"},
+        architectures=["Qwen2ForCausalLM"], **extra,
+    )  # fmt: skip
+    theirs.save_pretrained(tmp_path)
+    config = read_config(tmp_path)
+    assert config.rope_theta == 5e4
+    with torch.device("meta"):
+        model = transformers.Qwen2ForCausalLM(theirs)
+    expected = {name: tuple(p.shape) for name, p in model.named_parameters()}
+    assert tensor_shapes(config) == expected
+
+
+def test_num_key_value_heads_null_means_all_heads():
+    assert parse_config({**V4, "num_key_value_heads": None}).n_kv_heads == 6
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["vocab_size", "hidden_size", "intermediate_size", "max_position_embeddings",
+     "num_attention_heads", "num_hidden_layers", "num_key_value_heads", "rms_norm_eps",
+     "rope_theta"],
+)  # fmt: skip
+def test_a_missing_field_is_named(name):
+    with pytest.raises(FormatError, match=f"config.json: the field '{name}' is missing"):
+        parse_config({k: v for k, v in V4.items() if k != name})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"architectures": ["LlamaForSequenceClassification"]}, "'LlamaForSeq.*Qwen2ForCausalLM"),
+        ({"architectures": None}, "must name one architecture"),
+        ({"architectures": []}, "must name one architecture"),
+        ({"architectures": "Qwen2ForCausalLM"}, "must name one architecture"),
+        ({"hidden_act": "gelu"}, "hidden_act = 'gelu' is not supported.*'silu'"),
+        ({"use_sliding_window": True}, "use_sliding_window = True"),
+        ({"use_mrope": True}, "use_mrope"),
+        ({"layer_types": ["full_attention", "sliding_attention"]}, "sliding_attention"),
+        ({"layer_types": "full_attention"}, "a list"),
+        ({"rope_scaling": {"type": "yarn", "factor": 4.0}}, "type = 'yarn'"),
+        ({"rope_scaling": {"rope_type": "llama3"}}, "rope_type = 'llama3'"),
+        ({"rope_scaling": 2}, "an object"),
+        ({"rope_parameters": {"rope_type": "linear", "rope_theta": 1e6}}, "rope_type = 'linear'"),
+        ({"rope_parameters": {"rope_type": "default"}}, "rope_parameters: the field 'rope_theta'"),
+        ({"rope_parameters": {"rope_type": "default", "rope_theta": 1e4}}, r"10000\.0 only"),
+        ({"partial_rotary_factor": 0.5}, "partial_rotary_factor"),
+        ({"quantization_config": {"quant_method": "gptq"}}, "quantised already"),
+        ({"vocab_size": 0}, "vocab_size must be from 1"),
+        ({"vocab_size": 2**31}, "vocab_size must be from 1"),
+        ({"vocab_size": 10.0}, "'vocab_size' must be a whole number"),
+        ({"vocab_size": True}, "'vocab_size' must be a whole number"),
+        ({"num_hidden_layers": 2**30}, "n_layers must be from 1 to 10000"),
+        ({"num_attention_heads": 5, "num_key_value_heads": 1}, "can't be cut into 5"),
+        ({"num_attention_heads": 0, "num_key_value_heads": 1}, "can't be cut into 0"),
+        ({"num_key_value_heads": 4}, "6 attention heads can't share 4"),
+        ({"num_key_value_heads": 0}, "n_kv_heads"),
+        ({"num_attention_heads": 8, "num_key_value_heads": 1}, "head_dim must be even"),
+        ({"head_dim": "4"}, "'head_dim' must be a whole number"),
+        ({"rope_theta": -1.0}, "rope_theta must be a positive"),
+        ({"rope_theta": "1e6"}, "'rope_theta' must be a number"),
+        ({"rms_norm_eps": 0}, "rms_norm_eps must be a positive"),
+        ({"rms_norm_eps": 10**400}, "'rms_norm_eps' must be a number"),
+        ({"tie_word_embeddings": "yes"}, "true or false"),
+    ],
+)
+def test_what_pyqtf_does_not_compute_is_refused(changes, message):
+    with pytest.raises(FormatError, match=message):
+        parse_config({**V4, **changes})
+
+
+def test_files(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"config\.json: no such file"):
+        read_config(tmp_path)
+    (tmp_path / "config.json").write_bytes(json.dumps(V4).encode()[:-30])
+    with pytest.raises(FormatError, match=r"config\.json: expected JSON"):
+        read_config(tmp_path)
