@@ -3,16 +3,21 @@
  *
  * Packed layout, the same on every instruction set, so that a saved model can be mapped and used:
  * rows of w (output features) are cut into panels of QTF_PANEL = 32, the last one padded with
- * zeros. QTF_F32  panel p: float [k][32] QTF_Q8   panel p: uint8 [k4][32][4], k4 = ceil(k / 4):
- * weight + 128, four consecutive k together; scales: float [n_panels][n_groups][32]; group g covers
- * k in [g * group, (g + 1) * group).
+ * zeros.
+ *
+ * QTF_F32  panel p: float [k][32].
+ *
+ * QTF_Q8   panel p: uint8 [k4][32][4], k4 = ceil(k / 4): weight + 128, four consecutive k together;
+ *          scales: float [n_panels][n_groups][32]; group g covers k in [g * group, (g + 1) *
+ * group).
  *
  * QTF_Q8: a weight is its integer in -127 … 127 times its group's scale. Activations are quantised
- * dynamically, one row and one group at a time, to integers a in -127 … 127 with scale max|x| /
- * 127, rounded to nearest even. The dot product of a group is exact in 32-bit integers; groups are
- * added in ascending order: acc = fma((float)dot, x_scale * w_scale, acc). So every instruction set
- * with a fused multiply-add gives the same bits. QTF_F32: k is cut in blocks of QTF_K_BLOCK; in a
- * block acc = fma(x, w, acc) from 0 in ascending k; block sums are added in order.
+ * dynamically, one row and one group at a time. Both are quantised alike: scale = max|x| / 127, or
+ * 0 when that would be subnormal; integer = x * (1 / scale), rounded to nearest, halves to even.
+ * The dot product of a group is exact in 32-bit integers; groups are added in ascending order: acc
+ * = fma((float)dot, x_scale * w_scale, acc). So every instruction set with a fused multiply-add
+ * gives the same bits. QTF_F32: k is cut in blocks of QTF_K_BLOCK; in a block acc = fma(x, w, acc)
+ * from 0 in ascending k; block sums are added in order.
  */
 #ifndef QTF_MATMUL_H
 #define QTF_MATMUL_H
@@ -21,8 +26,7 @@
 #include <stdint.h>
 
 #include "core/status.h"
-
-enum { QTF_PANEL = 32, QTF_K_BLOCK = 256 };
+#include "kernels/gemm.h"
 
 typedef enum { QTF_F32 = 0, QTF_Q8 } qtf_quant;
 
@@ -44,8 +48,8 @@ size_t qtf_matrix_scale_bytes(const qtf_matrix *matrix);
 
 /*
  * Pack rows [row0, row0 + n_rows) of the matrix from source [n_rows, k], row-major, in parallel.
- * The padding of the last panel is written too. QTF_NOT_FINITE when a source value is NaN or
- * infinite.
+ * The call that packs the last row writes the padding too. QTF_NOT_FINITE when a source value is
+ * NaN or infinite; then the rows are unusable.
  */
 qtf_status qtf_matrix_pack(qtf_matrix *matrix, int64_t row0, int64_t n_rows, const void *source,
                            qtf_source_type type);
@@ -58,19 +62,23 @@ qtf_status qtf_matrix_rows(const qtf_matrix *matrix, const int64_t *ids, int64_t
 
 /*
  * Rows of x made ready for products with matrices of one quant, k and group: borrowed as they are
- * for QTF_F32, quantised once for QTF_Q8. Owned memory is freed by qtf_activations_free.
+ * for QTF_F32, quantised once for QTF_Q8, in the form that the instruction set in use wants. Owned
+ * memory is freed by qtf_activations_free.
  */
 typedef struct {
     int64_t rows, k;
     qtf_quant quant;
     int64_t group;
-    const float *x; /* QTF_F32: borrowed, [rows, k] */
-    int8_t *q;      /* QTF_Q8: [rows][4 * ceil(k / 4)] */
-    float *scales;  /* QTF_Q8: [rows][n_groups] */
-    int32_t *sums;  /* QTF_Q8: sum of q over each group, [rows][n_groups] */
+    size_t stride;   /* bytes between rows */
+    const void *x;   /* QTF_F32: borrowed, float [rows][k]; QTF_Q8: owned, see qtf_gemm */
+    float *scales;   /* QTF_Q8: owned, [rows][n_groups] */
+    int32_t *starts; /* QTF_Q8: owned, [rows][n_groups], see qtf_gemm */
 } qtf_activations;
 
-/* QTF_NOT_FINITE when x holds NaN or infinity and the quant is QTF_Q8. x: [rows, k]. */
+/*
+ * x: [rows, k], k the matrix's. QTF_NOT_FINITE when x holds NaN or infinity and the quant is
+ * QTF_Q8. On failure there is nothing to free, and freeing is harmless.
+ */
 qtf_status qtf_activations_init(qtf_activations *activations, const float *x, int64_t rows,
                                 const qtf_matrix *matrix);
 void qtf_activations_free(qtf_activations *activations);

@@ -4,6 +4,7 @@
 
 #include "core/cpu.h"
 #include "core/dispatch.h"
+#include "core/matmul.h"
 #include "core/memory.h"
 #include "core/pool.h"
 #include "core/status.h"

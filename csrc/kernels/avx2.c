@@ -7,13 +7,67 @@
 QTF_TARGET_BEGIN("avx2,fma,f16c")
 #define QTF_VEC_AVX2
 #include "kernels/elementwise_body.h"
+#define QTF_F32_ROWS 6
+#define QTF_F32_VECS 1
+#include "kernels/gemm_f32_body.h"
+#include "kernels/gemm_q8_avx2.h"
+#include "kernels/gemm_quantise_body.h"
 
 static void qtf_exp_f32__avx2(const float *x, float *out, size_t n) {
     exp_f32_body(x, out, n);
 }
 
+static void qtf_gemm_q8__avx2(const qtf_tile *tile) {
+    switch (tile->rows) { QTF_CASES_6(avx2_q8_rows, tile) }
+}
+
+static void qtf_gemm_f32__avx2(const qtf_tile *tile) {
+    switch (tile->rows) { QTF_CASES_6(gemm_f32_rows, tile) }
+}
+
+static int qtf_quantise_row__avx2(const float *x, int64_t k, int64_t group, void *q, float *scales,
+                                  int32_t *starts) {
+    return quantise_row_body(x, k, group, q, scales, starts, 1, -64);
+}
+
+static float qtf_quantise_i8__avx2(const float *x, int64_t n, int8_t *q) {
+    return quantise_i8_body(x, n, q);
+}
+
+/* Reads and writes whole vectors, then the rest one by one. */
+static void qtf_widen_f16__avx2(const uint16_t *x, float *out, int64_t n) {
+    int64_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        _mm256_storeu_ps(out + i, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(x + i))));
+    }
+    for (; i < n; i++) {
+        out[i] = _cvtsh_ss(x[i]);
+    }
+}
+
+static void qtf_widen_bf16__avx2(const uint16_t *x, float *out, int64_t n) {
+    int64_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        __m256i words = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(x + i)));
+        _mm256_storeu_si256((__m256i *)(out + i), _mm256_slli_epi32(words, 16));
+    }
+    for (; i < n; i++) {
+        uint32_t bits = (uint32_t)x[i] << 16;
+        memcpy(out + i, &bits, sizeof bits);
+    }
+}
+
 void qtf_fill_avx2(qtf_kernels *table) {
     table->exp_f32 = qtf_exp_f32__avx2;
+    table->gemm.q8_rows = QTF_AVX2_ROWS;
+    table->gemm.f32_rows = QTF_F32_ROWS;
+    table->gemm.x_bytes = 2;
+    table->gemm.q8 = qtf_gemm_q8__avx2;
+    table->gemm.f32 = qtf_gemm_f32__avx2;
+    table->gemm.quantise_row = qtf_quantise_row__avx2;
+    table->gemm.quantise_i8 = qtf_quantise_i8__avx2;
+    table->gemm.widen_f16 = qtf_widen_f16__avx2;
+    table->gemm.widen_bf16 = qtf_widen_bf16__avx2;
 }
 QTF_TARGET_END
 #endif

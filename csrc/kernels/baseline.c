@@ -1,12 +1,71 @@
 #include "kernels/kernels.h"
 
+#include <string.h>
+
 #define QTF_VEC_BASELINE
 #include "kernels/elementwise_body.h"
+#define QTF_F32_ROWS 2
+#define QTF_F32_VECS 1
+#include "kernels/gemm_f32_body.h"
+#include "kernels/gemm_q8_baseline.h"
+#include "kernels/gemm_quantise_body.h"
 
 static void qtf_exp_f32__baseline(const float *x, float *out, size_t n) {
     exp_f32_body(x, out, n);
 }
 
+static void qtf_gemm_q8__baseline(const qtf_tile *tile) {
+    (void)tile->rows; /* 1 */
+    baseline_q8_row(tile);
+}
+
+static void qtf_gemm_f32__baseline(const qtf_tile *tile) {
+    switch (tile->rows) { QTF_CASES_2(gemm_f32_rows, tile) }
+}
+
+static int qtf_quantise_row__baseline(const float *x, int64_t k, int64_t group, void *q,
+                                      float *scales, int32_t *starts) {
+    return quantise_row_body(x, k, group, q, scales, starts, 0, -128);
+}
+
+static float qtf_quantise_i8__baseline(const float *x, int64_t n, int8_t *q) {
+    return quantise_i8_body(x, n, q);
+}
+
+static void qtf_widen_f16__baseline(const uint16_t *x, float *out, int64_t n) {
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t sign = (uint32_t)(x[i] & 0x8000) << 16, magnitude = x[i] & 0x7fff;
+        float value;
+        if (magnitude >= 0x7c00) { /* infinity, NaN */
+            magnitude = magnitude << 13 | 0x7f800000;
+            memcpy(&value, &magnitude, sizeof value);
+        } else { /* the exponent's bias is 112 less, subnormals included */
+            magnitude <<= 13;
+            memcpy(&value, &magnitude, sizeof value);
+            value *= 0x1p112f;
+        }
+        memcpy(&magnitude, &value, sizeof magnitude);
+        magnitude |= sign;
+        memcpy(out + i, &magnitude, sizeof magnitude);
+    }
+}
+
+static void qtf_widen_bf16__baseline(const uint16_t *x, float *out, int64_t n) {
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t bits = (uint32_t)x[i] << 16;
+        memcpy(out + i, &bits, sizeof bits);
+    }
+}
+
 void qtf_fill_baseline(qtf_kernels *table) {
     table->exp_f32 = qtf_exp_f32__baseline;
+    table->gemm.q8_rows = 1;
+    table->gemm.f32_rows = QTF_F32_ROWS;
+    table->gemm.x_bytes = 1;
+    table->gemm.q8 = qtf_gemm_q8__baseline;
+    table->gemm.f32 = qtf_gemm_f32__baseline;
+    table->gemm.quantise_row = qtf_quantise_row__baseline;
+    table->gemm.quantise_i8 = qtf_quantise_i8__baseline;
+    table->gemm.widen_f16 = qtf_widen_f16__baseline;
+    table->gemm.widen_bf16 = qtf_widen_bf16__baseline;
 }

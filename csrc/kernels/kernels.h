@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "core/compiler.h"
+#include "kernels/gemm.h"
 
 /* Instruction sets this compiler and target can build. */
 #define QTF_HAVE_AVX2 QTF_X86
@@ -23,6 +24,8 @@ typedef struct qtf_kernels {
     /* out[i] = exp(x[i]), i < n; within 2 ulp, exp(-inf) = 0, NaN stays NaN. In place is allowed.
      */
     void (*exp_f32)(const float *x, float *out, size_t n);
+
+    qtf_gemm gemm;
 } qtf_kernels;
 
 void qtf_fill_baseline(qtf_kernels *table);

@@ -15,6 +15,7 @@
 #endif
 #include <numpy/arrayobject.h>
 
+#include "core/matmul.h"
 #include "core/status.h"
 
 /*
@@ -42,7 +43,11 @@ PyArrayObject *qtf_py_output(PyObject *object, const char *name, int dtype, int 
 /* Whether two arrays share memory; outputs that overlap their inputs are refused by the callers. */
 int qtf_py_overlap(PyArrayObject *a, PyArrayObject *b);
 
+/* The matrix inside a _core.Matrix, borrowed from it; NULL with TypeError for another object. */
+const qtf_matrix *qtf_py_matrix(PyObject *object, const char *name);
+
 /* Each adds the functions and types of one file to the module; 0, or -1 with an exception set. */
 int qtf_py_add_runtime(PyObject *module);
+int qtf_py_add_matmul(PyObject *module);
 
 #endif

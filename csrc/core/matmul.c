@@ -1,0 +1,177 @@
+/* Products of activations with packed matrices; how they are cut for the kernels and the threads.
+ */
+#include "core/matmul.h"
+
+#include <stdatomic.h>
+
+#include "core/dispatch.h"
+#include "core/memory.h"
+#include "core/pool.h"
+
+/* A task is about this many multiply-adds, some 20 us: small against a product, large against the
+ * cost of handing it out. */
+static const int64_t task_products = 4000000;
+
+/* Rows of activations that stay in L2 beside a panel. */
+enum { ROW_BLOCK = 240 };
+
+static int64_t ceil_div(int64_t a, int64_t b) {
+    return (a + b - 1) / b;
+}
+
+static int64_t min64(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+typedef struct {
+    qtf_activations *activations;
+    const float *x;
+    int64_t rows_per_task;
+    atomic_bool not_finite;
+} quantise_job;
+
+static void quantise_rows(void *context, int64_t task) {
+    quantise_job *job = context;
+    qtf_activations *a = job->activations;
+    int64_t n_groups = ceil_div(a->k, a->group);
+    int64_t end = min64(a->rows, (task + 1) * job->rows_per_task);
+    for (int64_t row = task * job->rows_per_task; row < end; row++) {
+        if (!qtf_active_kernels()->gemm.quantise_row(
+                job->x + row * a->k, a->k, a->group, (char *)a->x + (size_t)row * a->stride,
+                a->scales + row * n_groups, a->starts + row * n_groups)) {
+            atomic_store(&job->not_finite, true);
+        }
+    }
+}
+
+qtf_status qtf_activations_init(qtf_activations *a, const float *x, int64_t rows,
+                                const qtf_matrix *matrix) {
+    *a = (qtf_activations){.rows = rows,
+                           .k = matrix->k,
+                           .quant = matrix->quant,
+                           .group = matrix->group,
+                           .stride = (size_t)matrix->k * sizeof(float)};
+    if (matrix->quant == QTF_F32) {
+        a->x = x;
+        return QTF_OK;
+    }
+    /* An odd number of cache lines, so that the rows of a tile do not share one set of L1. */
+    size_t lines = ((size_t)ceil_div(a->k, 4) * 4 * (size_t)qtf_active_kernels()->gemm.x_bytes +
+                    QTF_ALIGN - 1) /
+                   QTF_ALIGN;
+    a->stride = (lines | 1) * QTF_ALIGN;
+    size_t n_scales = (size_t)rows * (size_t)ceil_div(a->k, a->group);
+    a->x = qtf_alloc((size_t)rows, a->stride);
+    a->scales = qtf_alloc(n_scales, sizeof(float));
+    a->starts = qtf_alloc(n_scales, sizeof(int32_t));
+    qtf_status status = a->x && a->scales && a->starts ? QTF_OK : QTF_NO_MEMORY;
+    if (status == QTF_OK) {
+        quantise_job job = {a, x, 1 + 32768 / a->k, false};
+        status = qtf_parallel_for(ceil_div(rows, job.rows_per_task), quantise_rows, &job);
+        if (status == QTF_OK && atomic_load(&job.not_finite)) {
+            status = QTF_NOT_FINITE;
+        }
+    }
+    if (status != QTF_OK) {
+        qtf_activations_free(a);
+    }
+    return status;
+}
+
+void qtf_activations_free(qtf_activations *a) {
+    if (a->quant == QTF_Q8) {
+        qtf_free((void *)a->x);
+        qtf_free(a->scales);
+        qtf_free(a->starts);
+        a->x = NULL;
+        a->scales = NULL;
+        a->starts = NULL;
+    }
+}
+
+/* qtf_matmul_block with the end of the tile: bias [n] and residual, laid out as out, or NULL. */
+static void block(const qtf_matrix *m, const qtf_activations *a, int64_t row0, int64_t rows,
+                  int64_t panel0, int64_t cols, const float *bias, const float *residual,
+                  float *out, int64_t stride) {
+    const qtf_gemm *gemm = &qtf_active_kernels()->gemm;
+    bool q8 = m->quant == QTF_Q8;
+    void (*kernel)(const qtf_tile *) = q8 ? gemm->q8 : gemm->f32;
+    int64_t n_tiles = ceil_div(rows, q8 ? gemm->q8_rows : gemm->f32_rows);
+    int64_t n_groups = q8 ? ceil_div(m->k, m->group) : 0;
+    size_t panel_bytes =
+        QTF_PANEL * (q8 ? (size_t)ceil_div(m->k, 4) * 4 : (size_t)m->k * sizeof(float));
+    for (int64_t col = 0; col < cols; col += QTF_PANEL) {
+        int64_t p = panel0 + col / QTF_PANEL;
+        /* Tiles of nearly equal height: the last one is not a slow, low one. */
+        for (int64_t i = 0; i < n_tiles; i++) {
+            int64_t top = rows * i / n_tiles, row = row0 + top;
+            kernel(&(qtf_tile){
+                .x = (const char *)a->x + (size_t)row * a->stride,
+                .x_stride = a->stride,
+                .x_scales = q8 ? a->scales + row * n_groups : NULL,
+                .x_starts = q8 ? a->starts + row * n_groups : NULL,
+                .w = (const char *)m->data + (size_t)p * panel_bytes,
+                .w_scales = q8 ? m->scales + p * n_groups * QTF_PANEL : NULL,
+                .k = m->k,
+                .group = m->group,
+                .n_groups = n_groups,
+                .bias = bias ? bias + QTF_PANEL * p : NULL,
+                .residual = residual ? residual + top * stride + col : NULL,
+                .out = out + top * stride + col,
+                .stride = (size_t)stride,
+                .rows = (int)(rows * (i + 1) / n_tiles - top),
+                .cols = (int)min64(cols - col, QTF_PANEL),
+            });
+        }
+    }
+}
+
+void qtf_matmul_block(const qtf_matrix *matrix, const qtf_activations *activations, int64_t row0,
+                      int64_t rows, int64_t panel0, int64_t cols, float *out, int64_t stride) {
+    block(matrix, activations, row0, rows, panel0, cols, NULL, NULL, out, stride);
+}
+
+typedef struct {
+    const qtf_matrix *matrix;
+    const qtf_activations *activations;
+    const float *bias, *residual;
+    float *out;
+    int64_t row_blocks, panels_per_task, tasks_per_row_block;
+} matmul_job;
+
+static void matmul_task(void *context, int64_t task) {
+    const matmul_job *job = context;
+    int64_t n = job->matrix->n, rows = job->activations->rows;
+    int64_t row_block = task / job->tasks_per_row_block;
+    int64_t panel0 = task % job->tasks_per_row_block * job->panels_per_task;
+    int64_t row0 = rows * row_block / job->row_blocks;
+    int64_t row1 = rows * (row_block + 1) / job->row_blocks;
+    int64_t at = row0 * n + QTF_PANEL * panel0;
+    block(job->matrix, job->activations, row0, row1 - row0, panel0,
+          min64(QTF_PANEL * job->panels_per_task, n - QTF_PANEL * panel0), job->bias,
+          job->residual ? job->residual + at : NULL, job->out + at, n);
+}
+
+qtf_status qtf_matmul(const qtf_matrix *matrix, const float *x, int64_t rows, const float *bias,
+                      const float *residual, float *out) {
+    if (rows == 0) {
+        return QTF_OK;
+    }
+    qtf_activations activations;
+    qtf_status status = qtf_activations_init(&activations, x, rows, matrix);
+    if (status != QTF_OK) {
+        return status;
+    }
+    int64_t n_panels = ceil_div(matrix->n, QTF_PANEL);
+    int64_t row_blocks = ceil_div(rows, ROW_BLOCK);
+    int64_t panel_products = ceil_div(rows, row_blocks) * QTF_PANEL * matrix->k;
+    int64_t per_task = min64(1 + task_products / panel_products,
+                             ceil_div(n_panels, 4 * (int64_t)qtf_pool_threads()));
+    matmul_job job = {
+        matrix, &activations, bias,     residual,
+        out,    row_blocks,   per_task, ceil_div(n_panels, per_task),
+    };
+    status = qtf_parallel_for(row_blocks * job.tasks_per_row_block, matmul_task, &job);
+    qtf_activations_free(&activations);
+    return status;
+}

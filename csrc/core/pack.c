@@ -1,0 +1,179 @@
+/* Packed matrices: sizes, packing and reading rows back. */
+#include <math.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "core/dispatch.h"
+#include "core/matmul.h"
+#include "core/pool.h"
+
+enum { MAX_GROUP = 4096, ZERO_WEIGHT = 128 };
+
+static int64_t ceil_div(int64_t a, int64_t b) {
+    return (a + b - 1) / b;
+}
+
+/* a * b * c, or 0 when it overflows. */
+static size_t product(int64_t a, int64_t b, int64_t c) {
+    size_t bytes;
+    if (__builtin_mul_overflow(a, b, &bytes) || __builtin_mul_overflow(bytes, c, &bytes) ||
+        bytes > PTRDIFF_MAX) {
+        return 0;
+    }
+    return bytes;
+}
+
+size_t qtf_matrix_data_bytes(const qtf_matrix *m) {
+    int64_t width = m->quant == QTF_Q8 ? 4 * ceil_div(m->k, 4) : m->k * (int64_t)sizeof(float);
+    return product(ceil_div(m->n, QTF_PANEL), QTF_PANEL, width);
+}
+
+size_t qtf_matrix_scale_bytes(const qtf_matrix *m) {
+    if (m->quant != QTF_Q8) {
+        return 0;
+    }
+    return product(ceil_div(m->n, QTF_PANEL), QTF_PANEL * (int64_t)sizeof(float),
+                   ceil_div(m->k, m->group));
+}
+
+typedef struct {
+    qtf_matrix *matrix;
+    const char *source;
+    qtf_source_type type;
+    int64_t row0, n_rows, panel0;
+    atomic_bool not_finite;
+} pack_job;
+
+/* Values [k0, k0 + n) of a source row as floats: in place, or widened into buffer. */
+static const float *source_values(const pack_job *job, int64_t row, int64_t k0, int64_t n,
+                                  float *buffer) {
+    int64_t at = (row - job->row0) * job->matrix->k + k0;
+    const qtf_gemm *gemm = &qtf_active_kernels()->gemm;
+    switch (job->type) {
+    case QTF_SRC_F16:
+        gemm->widen_f16((const uint16_t *)job->source + at, buffer, n);
+        return buffer;
+    case QTF_SRC_BF16:
+        gemm->widen_bf16((const uint16_t *)job->source + at, buffer, n);
+        return buffer;
+    default:
+        return (const float *)job->source + at;
+    }
+}
+
+static bool all_finite(const float *x, int64_t n) {
+    float bad = 0.0f;
+    for (int64_t i = 0; i < n; i++) {
+        bad += x[i] * 0.0f;
+    }
+    return bad == 0.0f;
+}
+
+/* Columns [0, n) of a float panel's row block; NULL values stand for zeros. */
+static bool put_f32(float *panel, int col, const float *values, int64_t k0, int64_t n) {
+    for (int64_t i = 0; i < n; i++) {
+        panel[QTF_PANEL * (k0 + i) + col] = values ? values[i] : 0.0f;
+    }
+    return !values || all_finite(values, n);
+}
+
+/* One group of one column; NULL values stand for zeros. */
+static bool put_q8(uint8_t *panel, float *scale, int col, const float *values, int64_t k0,
+                   int64_t n) {
+    _Alignas(4) int8_t q[MAX_GROUP];
+    int64_t padded = 4 * ceil_div(n, 4);
+    *scale = values ? qtf_active_kernels()->gemm.quantise_i8(values, n, q) : 0.0f;
+    memset(values ? q + n : q, 0, (size_t)(values ? padded - n : padded));
+    for (int64_t i = 0; i < padded; i += 4) {
+        uint32_t four;
+        memcpy(&four, q + i, sizeof four);
+        four ^= 0x80808080u; /* + 128 */
+        memcpy(panel + QTF_PANEL * (k0 + i) + 4 * col, &four, sizeof four);
+    }
+    return *scale >= 0.0f;
+}
+
+/* The rows of one panel that the job has, group by group so that what is written stays in cache. */
+static void pack_panel(void *context, int64_t task) {
+    pack_job *job = context;
+    qtf_matrix *m = job->matrix;
+    float buffer[MAX_GROUP];
+    int64_t p = job->panel0 + task, end = job->row0 + job->n_rows;
+    bool pads = end == m->n;
+    int64_t step = m->quant == QTF_Q8 ? m->group : QTF_K_BLOCK;
+    int64_t k4 = ceil_div(m->k, 4), n_groups = ceil_div(m->k, step);
+    bool ok = true;
+    for (int64_t g = 0; g < n_groups; g++) {
+        int64_t k0 = g * step, n = m->k - k0 < step ? m->k - k0 : step;
+        for (int col = 0; col < QTF_PANEL; col++) {
+            int64_t row = QTF_PANEL * p + col;
+            bool inside = row >= job->row0 && row < end;
+            if (!inside && (row < job->row0 || !pads)) {
+                continue;
+            }
+            const float *values = inside ? source_values(job, row, k0, n, buffer) : NULL;
+            if (m->quant == QTF_Q8) {
+                ok &= put_q8((uint8_t *)m->data + p * k4 * 4 * QTF_PANEL,
+                             m->scales + (p * n_groups + g) * QTF_PANEL + col, col, values, k0, n);
+            } else {
+                ok &= put_f32((float *)m->data + p * m->k * QTF_PANEL, col, values, k0, n);
+            }
+        }
+    }
+    if (!ok) {
+        atomic_store(&job->not_finite, true);
+    }
+}
+
+qtf_status qtf_matrix_pack(qtf_matrix *matrix, int64_t row0, int64_t n_rows, const void *source,
+                           qtf_source_type type) {
+    if (row0 < 0 || n_rows < 1 || n_rows > matrix->n - row0 || matrix->k < 1) {
+        return QTF_BAD_ARGUMENT;
+    }
+    if (matrix->quant == QTF_Q8 &&
+        (matrix->group < 4 || matrix->group > MAX_GROUP || matrix->group % 4)) {
+        return QTF_BAD_ARGUMENT;
+    }
+    pack_job job = {matrix, source, type, row0, n_rows, row0 / QTF_PANEL, false};
+    int64_t panels = ceil_div(row0 + n_rows, QTF_PANEL) - job.panel0;
+    qtf_status status = qtf_parallel_for(panels, pack_panel, &job);
+    return status == QTF_OK && atomic_load(&job.not_finite) ? QTF_NOT_FINITE : status;
+}
+
+typedef struct {
+    const qtf_matrix *matrix;
+    const int64_t *ids;
+    float *out;
+} rows_job;
+
+static void read_row(void *context, int64_t task) {
+    const rows_job *job = context;
+    const qtf_matrix *m = job->matrix;
+    float *out = job->out + task * m->k;
+    int64_t p = job->ids[task] / QTF_PANEL, col = job->ids[task] % QTF_PANEL;
+    if (m->quant == QTF_F32) {
+        const float *data = (const float *)m->data + p * m->k * QTF_PANEL + col;
+        for (int64_t i = 0; i < m->k; i++) {
+            out[i] = data[QTF_PANEL * i];
+        }
+        return;
+    }
+    int64_t n_groups = ceil_div(m->k, m->group);
+    const uint8_t *data = (const uint8_t *)m->data + p * ceil_div(m->k, 4) * 4 * QTF_PANEL;
+    const float *scales = m->scales + p * n_groups * QTF_PANEL + col;
+    for (int64_t i = 0; i < m->k; i++) {
+        int weight = data[QTF_PANEL * (i & ~(int64_t)3) + 4 * col + (i & 3)] - ZERO_WEIGHT;
+        out[i] = (float)weight * scales[QTF_PANEL * (i / m->group)];
+    }
+}
+
+qtf_status qtf_matrix_rows(const qtf_matrix *matrix, const int64_t *ids, int64_t n_ids,
+                           float *out) {
+    for (int64_t i = 0; i < n_ids; i++) {
+        if (ids[i] < 0 || ids[i] >= matrix->n) {
+            return QTF_BAD_ARGUMENT;
+        }
+    }
+    rows_job job = {matrix, ids, out};
+    return qtf_parallel_for(n_ids, read_row, &job);
+}

@@ -1,0 +1,78 @@
+/* The kernels of matrix products and what they are given. */
+#ifndef QTF_GEMM_H
+#define QTF_GEMM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { QTF_PANEL = 32, QTF_K_BLOCK = 256 };
+
+/*
+ * One tile: rows of x times one panel of 32 columns of w, packed as core/matmul.h says. q8 rows are
+ * padded with zeros to a whole number of four k, and hold what qtf_gemm.quantise_row wrote.
+ */
+typedef struct {
+    const void *x;           /* first row: float, or quantised */
+    size_t x_stride;         /* bytes between rows */
+    const float *x_scales;   /* q8: [rows][n_groups] */
+    const int32_t *x_starts; /* q8: [rows][n_groups], where the integer sums start */
+    const void *w;           /* the panel */
+    const float *w_scales;   /* q8: [n_groups][32] */
+    int64_t k, group, n_groups;
+    const float *bias;     /* [cols] or NULL */
+    const float *residual; /* as out, or NULL */
+    float *out;            /* out[row * stride + col] = product + bias + residual */
+    size_t stride;
+    int rows; /* 1 … max_rows */
+    int cols; /* 1 … 32 */
+} qtf_tile;
+
+/* The kernels for matrix products of one instruction set. They belong together: see x_bytes. */
+typedef struct {
+    int q8_rows, f32_rows; /* most rows in a tile */
+    int x_bytes;           /* bytes that q8 and quantise_row use for one quantised activation */
+
+    /* Integer sums are exact; a group's sum is then added as matmul.h says. */
+    void (*q8)(const qtf_tile *tile);
+    void (*f32)(const qtf_tile *tile);
+
+    /*
+     * Quantise one row x [k] by groups into q [4 * ceil(k / 4)], scales and starts [n_groups].
+     * False when x holds NaN or infinity.
+     */
+    int (*quantise_row)(const float *x, int64_t k, int64_t group, void *q, float *scales,
+                        int32_t *starts);
+
+    /*
+     * Quantise n weights of one row and group to -127 … 127. Returns their scale, or -1 when one is
+     * NaN or infinite.
+     */
+    float (*quantise_i8)(const float *x, int64_t n, int8_t *q);
+
+    /* Widen n values exactly. */
+    void (*widen_f16)(const uint16_t *x, float *out, int64_t n);
+    void (*widen_bf16)(const uint16_t *x, float *out, int64_t n);
+} qtf_gemm;
+
+/* The cases of a switch that calls body with tile->rows as a constant. */
+#define QTF_CASE_ROWS(body, tile, n)                                                               \
+    case n:                                                                                        \
+        body(tile, n);                                                                             \
+        break;
+#define QTF_CASES_2(body, tile) QTF_CASE_ROWS(body, tile, 1) QTF_CASE_ROWS(body, tile, 2)
+#define QTF_CASES_6(body, tile)                                                                    \
+    QTF_CASES_2(body, tile)                                                                        \
+    QTF_CASE_ROWS(body, tile, 3)                                                                   \
+    QTF_CASE_ROWS(body, tile, 4)                                                                   \
+    QTF_CASE_ROWS(body, tile, 5)                                                                   \
+    QTF_CASE_ROWS(body, tile, 6)
+#define QTF_CASES_12(body, tile)                                                                   \
+    QTF_CASES_6(body, tile)                                                                        \
+    QTF_CASE_ROWS(body, tile, 7)                                                                   \
+    QTF_CASE_ROWS(body, tile, 8)                                                                   \
+    QTF_CASE_ROWS(body, tile, 9)                                                                   \
+    QTF_CASE_ROWS(body, tile, 10)                                                                  \
+    QTF_CASE_ROWS(body, tile, 11)                                                                  \
+    QTF_CASE_ROWS(body, tile, 12)
+
+#endif

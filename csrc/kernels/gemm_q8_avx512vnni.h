@@ -1,0 +1,59 @@
+/*
+ * q8 products with vpdpbusd: weights, unsigned, in registers; activations, signed, broadcast from
+ * memory. Sums start at -128 * (sum of the group's activations), which takes back the 128 that was
+ * added to each weight. |sum| <= 255 * 127 * 4096 < 2^31.
+ */
+#ifndef QTF_GEMM_Q8_AVX512VNNI_H
+#define QTF_GEMM_Q8_AVX512VNNI_H
+
+#include "kernels/gemm_store.h"
+
+enum { QTF_VNNI_ROWS = 12 };
+
+/* In assembly because compilers load the broadcast apart and then spill accumulators. */
+QTF_INLINE __m512i vnni_dot(__m512i acc, __m512i w, const int8_t *x) {
+    __asm__("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(acc) : "v"(w), "m"(*(const int8_t(*)[4])x));
+    return acc;
+}
+
+QTF_INLINE void vnni_q8_rows(const qtf_tile *t, const int rows) {
+    _Alignas(64) float sums[QTF_VNNI_ROWS * QTF_PANEL];
+    const uint8_t *w = t->w;
+    const size_t stride = t->x_stride;
+    for (int i = 0; i < rows * QTF_PANEL; i += VF) {
+        vf_store(sums + i, vf_set1(0.0f));
+    }
+    for (int64_t g = 0; g < t->n_groups; g++) {
+        const int64_t k0 = g * t->group;
+        const int64_t left = t->k - k0;
+        const int64_t steps = ((left < t->group ? left : t->group) + 3) / 4;
+        const int8_t *x = (const int8_t *)t->x + k0;
+        __m512i acc[QTF_VNNI_ROWS][2];
+        QTF_UNROLL for (int r = 0; r < rows; r++) {
+            acc[r][0] = acc[r][1] = _mm512_set1_epi32(t->x_starts[r * t->n_groups + g]);
+        }
+        for (int64_t i = 0; i < steps; i++) {
+            __m512i w0 = _mm512_loadu_si512(w), w1 = _mm512_loadu_si512(w + 64);
+            QTF_UNROLL for (int r = 0; r < rows; r++) {
+                acc[r][0] = vnni_dot(acc[r][0], w0, x + (size_t)r * stride);
+                acc[r][1] = vnni_dot(acc[r][1], w1, x + (size_t)r * stride);
+            }
+            w += 128;
+            x += 4;
+        }
+        __m512 s0 = _mm512_loadu_ps(t->w_scales + QTF_PANEL * g);
+        __m512 s1 = _mm512_loadu_ps(t->w_scales + QTF_PANEL * g + VF);
+        QTF_UNROLL for (int r = 0; r < rows; r++) {
+            __m512 scale = _mm512_set1_ps(t->x_scales[r * t->n_groups + g]);
+            float *sum = sums + QTF_PANEL * r;
+            _mm512_store_ps(sum, _mm512_fmadd_ps(_mm512_cvtepi32_ps(acc[r][0]),
+                                                 _mm512_mul_ps(scale, s0), _mm512_load_ps(sum)));
+            _mm512_store_ps(sum + VF,
+                            _mm512_fmadd_ps(_mm512_cvtepi32_ps(acc[r][1]), _mm512_mul_ps(scale, s1),
+                                            _mm512_load_ps(sum + VF)));
+        }
+    }
+    gemm_store(t, sums);
+}
+
+#endif

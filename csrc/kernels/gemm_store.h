@@ -1,0 +1,28 @@
+/* The end of a tile, compiled once for each instruction set. */
+#ifndef QTF_GEMM_STORE_H
+#define QTF_GEMM_STORE_H
+
+#include "kernels/gemm.h"
+#include "kernels/vec.h"
+
+/* The tile's sums [rows][32] with bias and residual to out. */
+QTF_INLINE void gemm_store(const qtf_tile *t, const float *sums) {
+    for (int r = 0; r < t->rows; r++) {
+        for (int c = 0; c < t->cols; c += VF) {
+            size_t at = (size_t)r * t->stride + (size_t)c;
+            int n = t->cols - c < VF ? t->cols - c : VF;
+            vf v = vf_load(sums + QTF_PANEL * r + c);
+            if (n == VF) {
+                v = t->bias ? vf_add(v, vf_load(t->bias + c)) : v;
+                v = t->residual ? vf_add(v, vf_load(t->residual + at)) : v;
+                vf_store(t->out + at, v);
+            } else {
+                v = t->bias ? vf_add(v, vf_load_n(t->bias + c, n)) : v;
+                v = t->residual ? vf_add(v, vf_load_n(t->residual + at, n)) : v;
+                vf_store_n(t->out + at, v, n);
+            }
+        }
+    }
+}
+
+#endif

@@ -1,0 +1,365 @@
+/* Matrix, pack and matmul. */
+#include "python/binding.h"
+
+#include "core/qtf.h"
+
+typedef struct {
+    PyObject_HEAD qtf_matrix matrix; /* owns data and scales */
+} MatrixObject;
+
+static PyTypeObject *matrix_type;
+
+static const char *quant_name(qtf_quant quant) {
+    return quant == QTF_Q8 ? "q8" : "f32";
+}
+
+static void matrix_dealloc(PyObject *self) {
+    PyTypeObject *type = Py_TYPE(self);
+    MatrixObject *object = (MatrixObject *)self;
+    qtf_free(object->matrix.data);
+    qtf_free(object->matrix.scales);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyObject *matrix_repr(PyObject *self) {
+    const qtf_matrix *m = &((MatrixObject *)self)->matrix;
+    return PyUnicode_FromFormat("<pyqtf Matrix [%lld, %lld] %s>", (long long)m->n, (long long)m->k,
+                                quant_name(m->quant));
+}
+
+static PyObject *get_shape(PyObject *self, void *unused) {
+    (void)unused;
+    const qtf_matrix *m = &((MatrixObject *)self)->matrix;
+    return Py_BuildValue("LL", (long long)m->n, (long long)m->k);
+}
+
+static PyObject *get_quant(PyObject *self, void *unused) {
+    (void)unused;
+    return PyUnicode_FromString(quant_name(((MatrixObject *)self)->matrix.quant));
+}
+
+static PyObject *get_group(PyObject *self, void *unused) {
+    (void)unused;
+    return PyLong_FromLongLong(((MatrixObject *)self)->matrix.group);
+}
+
+static PyObject *get_nbytes(PyObject *self, void *unused) {
+    (void)unused;
+    const qtf_matrix *m = &((MatrixObject *)self)->matrix;
+    return PyLong_FromSize_t(qtf_matrix_data_bytes(m) + qtf_matrix_scale_bytes(m));
+}
+
+static PyObject *matrix_rows(PyObject *self, PyObject *args, PyObject *kwargs) {
+    static char *names[] = {"ids", "out", NULL};
+    const qtf_matrix *m = &((MatrixObject *)self)->matrix;
+    PyObject *ids_object, *out_object = NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|O", names, &ids_object, &out_object)) {
+        return NULL;
+    }
+    PyArrayObject *ids = qtf_py_input(ids_object, "ids", NPY_INT64, 1), *out = NULL;
+    if (!ids) {
+        return NULL;
+    }
+    const npy_intp shape[] = {PyArray_DIM(ids, 0), (npy_intp)m->k};
+    out = qtf_py_output(out_object, "out", NPY_FLOAT32, 2, shape);
+    if (!out) {
+        goto done;
+    }
+    qtf_status status;
+    Py_BEGIN_ALLOW_THREADS;
+    status = qtf_matrix_rows(m, PyArray_DATA(ids), shape[0], PyArray_DATA(out));
+    Py_END_ALLOW_THREADS;
+    if (status == QTF_BAD_ARGUMENT) {
+        PyErr_Format(PyExc_IndexError, "ids: expected row numbers from 0 to %lld",
+                     (long long)m->n - 1);
+        Py_CLEAR(out);
+    } else if (status != QTF_OK) {
+        qtf_py_raise(status, NULL);
+        Py_CLEAR(out);
+    }
+done:
+    Py_DECREF(ids);
+    return (PyObject *)out;
+}
+
+static PyObject *matrix_dequantize(PyObject *self, PyObject *unused) {
+    (void)unused;
+    const qtf_matrix *m = &((MatrixObject *)self)->matrix;
+    const npy_intp shape[] = {(npy_intp)m->n, (npy_intp)m->k};
+    PyArrayObject *out = (PyArrayObject *)PyArray_SimpleNew(2, shape, NPY_FLOAT32);
+    int64_t *ids = qtf_alloc((size_t)m->n, sizeof *ids);
+    qtf_status status = ids ? QTF_OK : QTF_NO_MEMORY;
+    if (out && ids) {
+        Py_BEGIN_ALLOW_THREADS;
+        for (int64_t i = 0; i < m->n; i++) {
+            ids[i] = i;
+        }
+        status = qtf_matrix_rows(m, ids, m->n, PyArray_DATA(out));
+        Py_END_ALLOW_THREADS;
+    }
+    qtf_free(ids);
+    if (out && status != QTF_OK) {
+        qtf_py_raise(status, NULL);
+        Py_CLEAR(out);
+    }
+    return (PyObject *)out;
+}
+
+static PyGetSetDef matrix_getset[] = {
+    {"shape", get_shape, NULL, "(n, k): output and input features.", NULL},
+    {"quant", get_quant, NULL, "'q8' or 'f32'.", NULL},
+    {"group", get_group, NULL, "Weights that share a scale along a row; 0 for f32.", NULL},
+    {"nbytes", get_nbytes, NULL, "Bytes of weights and scales, padding included.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyMethodDef matrix_methods[] = {
+    {"rows", (PyCFunction)(void (*)(void))matrix_rows, METH_VARARGS | METH_KEYWORDS,
+     "rows(ids, out=None): some rows as float32 [len(ids), k]."},
+    {"dequantize", matrix_dequantize, METH_NOARGS, "All rows as float32 [n, k]."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot matrix_slots[] = {
+    {Py_tp_dealloc, matrix_dealloc},
+    {Py_tp_repr, matrix_repr},
+    {Py_tp_getset, matrix_getset},
+    {Py_tp_methods, matrix_methods},
+    {Py_tp_doc, "A weight matrix packed for the kernels; made by pack."},
+    {0, NULL},
+};
+
+static PyType_Spec matrix_spec = {
+    .name = "pyqtf._core.Matrix",
+    .basicsize = sizeof(MatrixObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = matrix_slots,
+};
+
+const qtf_matrix *qtf_py_matrix(PyObject *object, const char *name) {
+    if (!PyObject_TypeCheck(object, matrix_type)) {
+        PyErr_Format(PyExc_TypeError, "%s: expected a Matrix, made by pyqtf.ops.quantize, got %s",
+                     name, Py_TYPE(object)->tp_name);
+        return NULL;
+    }
+    return &((MatrixObject *)object)->matrix;
+}
+
+/* The part as a contiguous array [rows, k] of a type that packing knows; k < 0 accepts any k. */
+static PyArrayObject *part_array(PyObject *part, Py_ssize_t i, int64_t k, qtf_source_type *type) {
+    int dtype = PyArray_Check(part) ? PyArray_TYPE((PyArrayObject *)part) : NPY_NOTYPE;
+    if (dtype != NPY_FLOAT32 && dtype != NPY_HALF && dtype != NPY_UINT16) {
+        PyErr_Format(PyExc_TypeError,
+                     "parts[%zd]: expected a NumPy array of float32, float16 or uint16 (the words "
+                     "of bfloat16), got %S",
+                     i,
+                     dtype == NPY_NOTYPE ? (PyObject *)Py_TYPE(part)
+                                         : (PyObject *)PyArray_DESCR((PyArrayObject *)part));
+        return NULL;
+    }
+    *type = dtype == NPY_FLOAT32 ? QTF_SRC_F32 : dtype == NPY_HALF ? QTF_SRC_F16 : QTF_SRC_BF16;
+    char name[32];
+    PyOS_snprintf(name, sizeof name, "parts[%zd]", i);
+    PyArrayObject *array = qtf_py_input(part, name, dtype, 2);
+    if (array && (PyArray_SIZE(array) == 0 || (k >= 0 && PyArray_DIM(array, 1) != k))) {
+        PyErr_Format(PyExc_ValueError,
+                     "%s: expected at least one row of %lld columns, got [%zd, %zd]", name,
+                     (long long)(k < 0 ? 1 : k), (Py_ssize_t)PyArray_DIM(array, 0),
+                     (Py_ssize_t)PyArray_DIM(array, 1));
+        Py_CLEAR(array);
+    }
+    return array;
+}
+
+/* Allocate the memory of a matrix whose shape is set. */
+static qtf_status allocate(qtf_matrix *m) {
+    size_t data = qtf_matrix_data_bytes(m), scales = qtf_matrix_scale_bytes(m);
+    m->data = data ? qtf_alloc(data, 1) : NULL;
+    m->scales = scales ? qtf_alloc(scales, 1) : NULL;
+    return m->data && (m->scales || m->quant == QTF_F32) ? QTF_OK : QTF_NO_MEMORY;
+}
+
+static MatrixObject *new_matrix(int64_t n, int64_t k, qtf_quant quant, int64_t group) {
+    MatrixObject *object = (MatrixObject *)matrix_type->tp_alloc(matrix_type, 0);
+    if (object) {
+        object->matrix = (qtf_matrix){.quant = quant, .n = n, .k = k, .group = group};
+        if (allocate(&object->matrix) != QTF_OK) {
+            Py_DECREF(object);
+            return (MatrixObject *)PyErr_NoMemory();
+        }
+    }
+    return object;
+}
+
+static int parse_quant(const char *name, qtf_quant *quant) {
+    *quant = strcmp(name, "q8") == 0 ? QTF_Q8 : QTF_F32;
+    if (strcmp(name, quant_name(*quant)) != 0) {
+        PyErr_Format(PyExc_ValueError, "quant: expected 'q8' or 'f32', got '%s'", name);
+        return -1;
+    }
+    return 0;
+}
+
+static PyObject *pack(PyObject *module, PyObject *args, PyObject *kwargs) {
+    (void)module;
+    static char *names[] = {"parts", "quant", "group", NULL};
+    PyObject *parts_object;
+    const char *quant_text = "q8";
+    long long group = 128;
+    qtf_quant quant;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|sL", names, &parts_object, &quant_text,
+                                     &group) ||
+        parse_quant(quant_text, &quant) < 0) {
+        return NULL;
+    }
+    if (quant == QTF_F32) {
+        group = 0;
+    } else if (group < 4 || group > 4096 || group % 4) {
+        PyErr_Format(PyExc_ValueError, "group: expected a multiple of 4 from 4 to 4096, got %lld",
+                     group);
+        return NULL;
+    }
+    PyObject *parts = PySequence_Fast(parts_object, "parts: expected a list of arrays");
+    if (!parts) {
+        return NULL;
+    }
+    MatrixObject *object = NULL;
+    Py_ssize_t n_parts = PySequence_Fast_GET_SIZE(parts);
+    int64_t n = 0, k = -1;
+    for (Py_ssize_t i = 0; i < n_parts; i++) {
+        qtf_source_type type;
+        PyArrayObject *array = part_array(PySequence_Fast_GET_ITEM(parts, i), i, k, &type);
+        if (!array) {
+            goto done;
+        }
+        n += PyArray_DIM(array, 0);
+        k = PyArray_DIM(array, 1);
+        Py_DECREF(array);
+    }
+    if (n_parts == 0) {
+        PyErr_SetString(PyExc_ValueError, "parts: expected at least one array, got an empty list");
+        goto done;
+    }
+    object = new_matrix(n, k, quant, group);
+    int64_t row0 = 0;
+    for (Py_ssize_t i = 0; object && i < n_parts; i++) {
+        qtf_source_type type;
+        PyArrayObject *array = part_array(PySequence_Fast_GET_ITEM(parts, i), i, k, &type);
+        if (!array) {
+            Py_CLEAR(object);
+            break;
+        }
+        int64_t rows = PyArray_DIM(array, 0);
+        qtf_status status;
+        Py_BEGIN_ALLOW_THREADS;
+        status = qtf_matrix_pack(&object->matrix, row0, rows, PyArray_DATA(array), type);
+        Py_END_ALLOW_THREADS;
+        Py_DECREF(array);
+        if (status != QTF_OK) {
+            char detail[96];
+            PyOS_snprintf(detail, sizeof detail,
+                          "parts[%zd]: expected finite weights, got a NaN or "
+                          "an infinity",
+                          i);
+            qtf_py_raise(status, status == QTF_NOT_FINITE ? detail : NULL);
+            Py_CLEAR(object);
+        }
+        row0 += rows;
+    }
+done:
+    Py_DECREF(parts);
+    return (PyObject *)object;
+}
+
+static PyObject *matmul(PyObject *module, PyObject *args, PyObject *kwargs) {
+    (void)module;
+    static char *names[] = {"x", "w", "bias", "residual", "out", NULL};
+    PyObject *x_object, *w, *bias_object = Py_None, *residual_object = Py_None, *out_object = NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO|OOO", names, &x_object, &w, &bias_object,
+                                     &residual_object, &out_object)) {
+        return NULL;
+    }
+    const qtf_matrix *m = qtf_py_matrix(w, "w");
+    PyArrayObject *x = m ? qtf_py_input(x_object, "x", NPY_FLOAT32, 2) : NULL;
+    PyArrayObject *bias = NULL, *residual = NULL, *out = NULL;
+    if (!x) {
+        return NULL;
+    }
+    const npy_intp shape[] = {PyArray_DIM(x, 0), (npy_intp)m->n};
+    if (PyArray_DIM(x, 1) != m->k) {
+        PyErr_Format(PyExc_ValueError, "x: expected %lld columns, as w [%lld, %lld] has, got %zd",
+                     (long long)m->k, (long long)m->n, (long long)m->k,
+                     (Py_ssize_t)PyArray_DIM(x, 1));
+        goto done;
+    }
+    if (bias_object != Py_None) {
+        bias = qtf_py_input(bias_object, "bias", NPY_FLOAT32, 1);
+        if (!bias) {
+            goto done;
+        }
+        if (PyArray_DIM(bias, 0) != shape[1]) {
+            PyErr_Format(PyExc_ValueError, "bias: expected %zd elements, got %zd",
+                         (Py_ssize_t)shape[1], (Py_ssize_t)PyArray_DIM(bias, 0));
+            goto done;
+        }
+    }
+    if (residual_object != Py_None) {
+        residual = qtf_py_input(residual_object, "residual", NPY_FLOAT32, 2);
+        if (!residual) {
+            goto done;
+        }
+        if (PyArray_DIM(residual, 0) != shape[0] || PyArray_DIM(residual, 1) != shape[1]) {
+            PyErr_Format(PyExc_ValueError, "residual: expected shape [%zd, %zd], got [%zd, %zd]",
+                         (Py_ssize_t)shape[0], (Py_ssize_t)shape[1],
+                         (Py_ssize_t)PyArray_DIM(residual, 0),
+                         (Py_ssize_t)PyArray_DIM(residual, 1));
+            goto done;
+        }
+    }
+    out = qtf_py_output(out_object, "out", NPY_FLOAT32, 2, shape);
+    if (!out) {
+        goto done;
+    }
+    if (qtf_py_overlap(out, x) || (bias && qtf_py_overlap(out, bias)) ||
+        (residual && qtf_py_overlap(out, residual) &&
+         PyArray_DATA(out) != PyArray_DATA(residual))) {
+        PyErr_SetString(PyExc_ValueError,
+                        "out: expected an array that shares no memory with x and bias (residual "
+                        "may be out itself)");
+        Py_CLEAR(out);
+        goto done;
+    }
+    qtf_status status;
+    Py_BEGIN_ALLOW_THREADS;
+    status = qtf_matmul(m, PyArray_DATA(x), shape[0], bias ? PyArray_DATA(bias) : NULL,
+                        residual ? PyArray_DATA(residual) : NULL, PyArray_DATA(out));
+    Py_END_ALLOW_THREADS;
+    if (status != QTF_OK) {
+        qtf_py_raise(status, status == QTF_NOT_FINITE
+                                 ? "x: expected finite activations, got a NaN or an infinity"
+                                 : NULL);
+        Py_CLEAR(out);
+    }
+done:
+    Py_DECREF(x);
+    Py_XDECREF(bias);
+    Py_XDECREF(residual);
+    return (PyObject *)out;
+}
+
+static PyMethodDef methods[] = {
+    {"pack", (PyCFunction)(void (*)(void))pack, METH_VARARGS | METH_KEYWORDS,
+     "pack(parts, quant='q8', group=128): stack arrays [n_i, k] along rows into one Matrix."},
+    {"matmul", (PyCFunction)(void (*)(void))matmul, METH_VARARGS | METH_KEYWORDS,
+     "matmul(x, w, bias=None, residual=None, out=None): x [rows, k] times w [n, k] transposed."},
+    {NULL, NULL, 0, NULL},
+};
+
+int qtf_py_add_matmul(PyObject *module) {
+    matrix_type = (PyTypeObject *)PyType_FromSpec(&matrix_spec);
+    if (!matrix_type || PyModule_AddType(module, matrix_type) < 0) {
+        return -1;
+    }
+    return PyModule_AddFunctions(module, methods);
+}

@@ -1,0 +1,109 @@
+/* Matrix products without Python: every instruction set, in memory of exactly the stated size. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "core/qtf.h"
+
+static float value(uint32_t *state) {
+    *state = *state * 1664525u + 1013904223u;
+    return (float)(int32_t)*state * 0x1p-31f;
+}
+
+/* malloc and not qtf_alloc, so that a sanitizer sees the last element's neighbour. */
+static float *values(size_t n, uint32_t seed) {
+    float *x = malloc(n * sizeof *x);
+    for (size_t i = 0; x && i < n; i++) {
+        x[i] = value(&seed);
+    }
+    return x;
+}
+
+static bool allocate(qtf_matrix *m) {
+    m->data = aligned_alloc(QTF_ALIGN, qtf_matrix_data_bytes(m));
+    m->scales = m->quant == QTF_Q8 ? aligned_alloc(QTF_ALIGN, qtf_matrix_scale_bytes(m)) : NULL;
+    return m->data && (m->scales || m->quant == QTF_F32);
+}
+
+static void product(qtf_quant quant, int64_t rows, int64_t n, int64_t k) {
+    qtf_matrix m = {.quant = quant, .n = n, .k = k, .group = quant == QTF_Q8 ? 64 : 0};
+    float *w = values((size_t)(n * k), 1), *x = values((size_t)(rows * k), 2);
+    float *bias = values((size_t)n, 3), *out = values((size_t)(rows * n), 4);
+    float *part = values((size_t)(rows * n), 5), *row = values((size_t)k, 6);
+    CHECK(w && x && bias && out && part && row && allocate(&m));
+    CHECK(qtf_matrix_pack(&m, 0, 1, w, QTF_SRC_F32) == QTF_OK);
+    CHECK(n == 1 || qtf_matrix_pack(&m, 1, n - 1, w + k, QTF_SRC_F32) == QTF_OK);
+    memset(out, 0, (size_t)(rows * n) * sizeof *out);
+    CHECK(qtf_matmul(&m, x, rows, bias, out, out) == QTF_OK);
+    float error = 0.0f;
+    for (int64_t i = 0; i < rows; i++) {
+        for (int64_t j = 0; j < n; j++) {
+            double sum = bias[j];
+            for (int64_t l = 0; l < k; l++) {
+                sum += (double)x[i * k + l] * w[j * k + l];
+            }
+            error = fmaxf(error, (float)fabs(sum - out[i * n + j]));
+        }
+    }
+    CHECK(error <= (quant == QTF_Q8 ? 0.012f : 1e-6f) * sqrtf((float)k) + 1e-6f);
+
+    /* The last column's panel alone, without bias, is the same. */
+    qtf_activations a;
+    int64_t panel = (n - 1) / QTF_PANEL, cols = n - QTF_PANEL * panel, row0 = rows / 2;
+    CHECK(qtf_activations_init(&a, x, rows, &m) == QTF_OK);
+    qtf_matmul_block(&m, &a, row0, rows - row0, panel, cols, part, cols);
+    qtf_activations_free(&a);
+    for (int64_t i = row0; i < rows; i++) {
+        float want = part[(i - row0) * cols + cols - 1] + bias[n - 1];
+        CHECK(want + 0.0f == out[i * n + n - 1]);
+    }
+
+    int64_t last = n - 1;
+    CHECK(qtf_matrix_rows(&m, &last, 1, row) == QTF_OK);
+    CHECK(fabsf(row[k - 1] - w[n * k - 1]) <= (quant == QTF_Q8 ? 0.5f / 127.0f : 0.0f));
+    CHECK(qtf_matrix_rows(&m, &n, 1, row) == QTF_BAD_ARGUMENT);
+
+    x[rows * k - 1] = NAN;
+    CHECK(qtf_matmul(&m, x, rows, NULL, NULL, out) == (quant == QTF_Q8 ? QTF_NOT_FINITE : QTF_OK));
+    w[n * k - 1] = INFINITY;
+    CHECK(qtf_matrix_pack(&m, 0, n, w, QTF_SRC_F32) == QTF_NOT_FINITE);
+    free(w);
+    free(x);
+    free(bias);
+    free(out);
+    free(part);
+    free(row);
+    free(m.data);
+    free(m.scales);
+}
+
+int main(void) {
+    qtf_dispatch_init();
+    qtf_pool_init();
+    CHECK(qtf_pool_set_threads(2) == QTF_OK);
+    static const int64_t odd[] = {1, 3, 16, 31, 33, 67, 129};
+    for (int isa = 0; isa < QTF_ISA_COUNT; isa++) {
+        if (qtf_use_isa((qtf_isa)isa) != QTF_OK) {
+            continue;
+        }
+        for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++) {
+            for (size_t j = 0; j < sizeof odd / sizeof odd[0]; j++) {
+                for (int64_t rows = 1; rows < 30; rows = 2 * rows + 1) {
+                    product(QTF_F32, rows, odd[i], odd[j]);
+                    product(QTF_Q8, rows, odd[i], odd[j]);
+                }
+            }
+        }
+        for (int64_t rows = 1; rows <= 13; rows++) {
+            product(QTF_F32, rows, 40, 260);
+            product(QTF_Q8, rows, 40, 260);
+        }
+    }
+    qtf_matrix m = {.quant = QTF_Q8, .n = 8, .k = 8, .group = 6};
+    CHECK(qtf_matrix_pack(&m, 0, 8, NULL, QTF_SRC_F32) == QTF_BAD_ARGUMENT);
+    m.group = 8;
+    CHECK(qtf_matrix_pack(&m, 4, 5, NULL, QTF_SRC_F32) == QTF_BAD_ARGUMENT);
+    printf("test_matmul: %d failed\n", checks_failed);
+    return checks_failed != 0;
+}

@@ -1,0 +1,50 @@
+"""The oracle: what each kernel means, in NumPy, as directly as it can be said."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def quantise_groups(x: np.ndarray, group: int) -> tuple[np.ndarray, np.ndarray]:
+    """Integers [rows, k] and scales [rows, n_groups] of the rows of float32 x [rows, k].
+
+    In float32 step by step, so that every rounding is the definition's.
+    """
+    rows, k = x.shape
+    integers = np.zeros((rows, k), np.int64)
+    scales = np.zeros((rows, -(-k // group)), np.float32)
+    for g in range(scales.shape[1]):
+        part = x[:, g * group : (g + 1) * group]
+        scale = np.abs(part).max(axis=1) / np.float32(127)
+        scale[scale < np.finfo(np.float32).tiny] = 0
+        with np.errstate(divide="ignore"):
+            inverse = np.where(scale == 0, np.float32(0), np.float32(1) / scale)
+        integers[:, g * group : (g + 1) * group] = np.rint(part * inverse[:, None])
+        scales[:, g] = scale
+    return integers, scales
+
+
+def dequantise(integers: np.ndarray, scales: np.ndarray, group: int) -> np.ndarray:
+    """The float64 values that integers [rows, k] with scales [rows, n_groups] stand for."""
+    return integers * np.repeat(scales.astype(np.float64), group, axis=1)[:, : integers.shape[1]]
+
+
+def matmul_q8(x: np.ndarray, w: np.ndarray, group: int) -> tuple[np.ndarray, np.ndarray]:
+    """x [rows, k] · wᵀ, both quantised to q8, and the sum of the groups' magnitudes, in float64."""
+    x_int, x_scales = quantise_groups(x, group)
+    w_int, w_scales = quantise_groups(w, group)
+    total = np.zeros((len(x), len(w)))
+    magnitude = np.zeros_like(total)
+    for g in range(x_scales.shape[1]):
+        at = slice(g * group, (g + 1) * group)
+        dots = (x_int[:, at] @ w_int[:, at].T).astype(np.float64)
+        terms = dots * x_scales[:, g, None].astype(np.float64) * w_scales[:, g].astype(np.float64)
+        total += terms
+        magnitude += np.abs(terms)
+    return total, magnitude
+
+
+def matmul_f32(x: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """x [rows, k] · wᵀ and the sum of the products' magnitudes, in float64."""
+    x, w = x.astype(np.float64), w.astype(np.float64)
+    return x @ w.T, np.abs(x) @ np.abs(w).T

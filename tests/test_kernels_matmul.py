@@ -1,0 +1,268 @@
+"""Packing, quantising and matrix products, on every instruction set, against the oracle."""
+
+import numpy as np
+import pytest
+import reference
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pyqtf import _core, ops
+
+EPS = np.finfo(np.float32).eps
+ODD = [1, 15, 16, 17, 31, 32, 33, 97]
+SHAPES = [(13, n, 67) for n in ODD] + [(7, 41, k) for k in [1, 2, 3, 5, *ODD, 127, 128, 129, 509]]
+SHAPES += [(rows, 37, 131) for rows in range(1, 27)] + [(251, 70, 300)]
+
+
+def randoms(seed: int, *shapes: tuple[int, int]) -> list[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return [rng.standard_normal(shape, dtype=np.float32) for shape in shapes]
+
+
+def bits(array: np.ndarray) -> np.ndarray:
+    return array.view(np.uint32)
+
+
+def product(x: np.ndarray, w: np.ndarray, quant: str, group: int = 128) -> np.ndarray:
+    return _core.matmul(x, _core.pack([w], quant, group))
+
+
+def check_q8(x: np.ndarray, w: np.ndarray, group: int) -> None:
+    """Groups are exact; each addition and scale product rounds once or twice."""
+    want, magnitude = reference.matmul_q8(x, w, group)
+    got = product(x, w, "q8", group)
+    roundings = 2 * -(-x.shape[1] // group) + 4
+    assert np.all(np.abs(got - want) <= roundings * EPS * magnitude + 1e-36)
+
+
+@pytest.mark.parametrize(("rows", "n", "k"), SHAPES)
+def test_q8_equals_the_oracle(isa, rows, n, k):
+    x, w = randoms(rows * 1000 + n + k, (rows, k), (n, k))
+    for group in (4, 32, 128):
+        check_q8(x, w, group)
+
+
+@pytest.mark.parametrize(("rows", "n", "k"), SHAPES)
+def test_f32_equals_the_oracle(isa, rows, n, k):
+    x, w = randoms(rows * 1000 + n + k, (rows, k), (n, k))
+    want, magnitude = reference.matmul_f32(x, w)
+    assert np.all(np.abs(product(x, w, "f32") - want) <= (k + 2) * EPS * magnitude)
+
+
+def test_long_groups_reach_the_largest_sums_exactly(isa):
+    """All 127 · ±127 over 4096 values: 66 064 384 and its partial sums fit 32 bits."""
+    k = 4096 + 4
+    x = np.full((3, k), 127, np.float32)
+    w = np.full((33, k), 127, np.float32)
+    x[1] = -127
+    w[1::2] = -127
+    x[2, ::2] = -127
+    want = x.astype(np.int64) @ w.T.astype(np.int64)
+    assert np.array_equal(product(x, w, "q8", 4096), want.astype(np.float32))
+
+
+@pytest.mark.parametrize("quant", ["q8", "f32"])
+def test_instruction_sets_with_fma_agree_bit_for_bit(quant):
+    available = [i for i in _core.cpu_info()["available"] if i != "baseline"]
+    before = _core.cpu_info()["isa"]
+    x, w = randoms(7, (29, 301), (101, 301))
+    try:
+        results = []
+        for isa in available:
+            _core.use_isa(isa)
+            results.append(product(x, w, quant))
+    finally:
+        _core.use_isa(before)
+    for other in results[1:]:
+        assert np.array_equal(bits(results[0]), bits(other))
+
+
+@pytest.mark.parametrize("quant", ["q8", "f32"])
+def test_packing_is_the_same_on_every_instruction_set(isa, quant):
+    (w,) = randoms(3, (45, 150))
+    here = _core.pack([w], quant, 32).dequantize()
+    _core.use_isa("baseline")
+    assert np.array_equal(bits(here), bits(_core.pack([w], quant, 32).dequantize()))
+
+
+@pytest.mark.parametrize("quant", ["q8", "f32"])
+def test_rows_alone_equal_rows_in_a_batch(isa, quant):
+    x, w = randoms(11, (50, 261), (75, 261))
+    packed = _core.pack([w], quant, 64)
+    whole = _core.matmul(x, packed)
+    for start, stop in [(0, 1), (3, 4), (49, 50), (0, 11), (5, 17), (1, 14), (7, 32)]:
+        part = _core.matmul(x[start:stop], packed)
+        assert np.array_equal(bits(part), bits(whole[start:stop])), (start, stop)
+
+
+@pytest.mark.parametrize("quant", ["q8", "f32"])
+def test_threads_do_not_change_a_bit(isa, quant):
+    x, w = randoms(12, (300, 200), (515, 200))
+    packed = _core.pack([w], quant)
+    before = _core.get_num_threads()
+    try:
+        results = []
+        for threads in (1, 2, 3):
+            _core.set_num_threads(threads)
+            results.append(_core.matmul(x, packed))
+    finally:
+        _core.set_num_threads(before)
+    assert all(np.array_equal(bits(results[0]), bits(other)) for other in results[1:])
+
+
+@pytest.mark.parametrize("quant", ["q8", "f32"])
+def test_columns_do_not_depend_on_their_neighbours(isa, quant):
+    x, w = randoms(13, (9, 90), (40, 90))
+    whole = product(x, w, quant)
+    assert np.array_equal(bits(whole[:, 35:37]), bits(product(x, w[35:37].copy(), quant)))
+
+
+@pytest.mark.parametrize("quant", ["q8", "f32"])
+def test_bias_and_residual_are_added_in_this_order(isa, quant):
+    x, w = randoms(14, (26, 50), (45, 50))
+    bias, residual = randoms(15, (1, 45), (26, 45))
+    packed = _core.pack([w], quant)
+    plain = _core.matmul(x, packed)
+    assert np.array_equal(_core.matmul(x, packed, bias[0]), plain + bias[0])
+    assert np.array_equal(_core.matmul(x, packed, None, residual), plain + residual)
+    want = (plain + bias[0]) + residual
+    out = residual.copy()
+    assert _core.matmul(x, packed, bias[0], out, out) is out
+    assert np.array_equal(out, want)
+
+
+def test_quantised_rows_are_the_definition(isa):
+    (w,) = randoms(16, (70, 203))
+    w[5] = 0
+    w[6, :64] = 0
+    w[7] *= 1e-30
+    for group in (4, 64, 4096):
+        packed = _core.pack([w], "q8", group)
+        integers, scales = reference.quantise_groups(w, group)
+        want = integers.astype(np.float32) * np.repeat(scales, group, axis=1)[:, :203]
+        assert np.array_equal(packed.dequantize(), want)
+        ids = np.array([69, 0, 5, 5], np.int64)
+        assert np.array_equal(packed.rows(ids), want[ids])
+
+
+@pytest.mark.parametrize("quant", ["q8", "f32"])
+def test_parts_are_stacked_and_keep_their_types(isa, quant):
+    a, b, c = randoms(17, (5, 37), (33, 37), (30, 37))
+    half = b.astype(np.float16)
+    words = (c.view(np.uint32) >> 16).astype(np.uint16)
+    packed = _core.pack([a, half, words], quant, 16)
+    widened = np.vstack([a, half.astype(np.float32), (words.astype(np.uint32) << 16).view("f4")])
+    assert packed.shape == (68, 37)
+    assert np.array_equal(packed.dequantize(), _core.pack([widened], quant, 16).dequantize())
+
+
+def test_half_precision_is_widened_exactly(isa):
+    halves = np.arange(65536, dtype=np.uint16).view(np.float16)
+    halves = np.sort(halves[np.isfinite(halves)]).reshape(32, -1)
+    assert np.array_equal(_core.pack([halves], "f32").dequantize(), halves.astype(np.float32))
+    words = np.arange(65536, dtype=np.uint16)
+    values = (words.astype(np.uint32) << 16).view(np.float32)
+    finite = np.isfinite(values)
+    packed = _core.pack([words[finite][None]], "f32")
+    assert np.array_equal(bits(packed.dequantize()[0]), bits(values[finite]))
+
+
+def test_zeros_and_denormals(isa):
+    x, w = randoms(18, (4, 64), (33, 64))
+    assert not product(np.zeros_like(x), w, "q8").any()
+    assert not product(x, np.zeros_like(w), "q8").any()
+    check_q8(x * np.float32(1e-44), w, 32)
+    check_q8(x * np.float32(1e-37), w * np.float32(1e30), 32)
+    x[:, :32] = 0
+    check_q8(x, w, 32)
+
+
+def test_outliers(isa):
+    x, w = randoms(19, (6, 200), (40, 200))
+    x[:, [3, 77]] *= 1000
+    w[:, 100] *= 1000
+    check_q8(x, w, 64)
+    check_q8(x * np.float32(1e30), w, 64)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_numbers_that_are_not_finite(isa, bad):
+    x, w = randoms(20, (3, 70), (35, 70))
+    for at in [(0, 0), (2, 69), (1, 15), (1, 64)]:
+        broken = x.copy()
+        broken[at] = bad
+        with pytest.raises(ValueError, match="x: expected finite"):
+            product(broken, w, "q8")
+        row = product(broken, w, "f32")
+        assert not np.isfinite(row[at[0]]).any()
+        assert np.isfinite(np.delete(row, at[0], axis=0)).all()
+    for quant in ("q8", "f32"):
+        for dtype in (np.float32, np.float16):
+            for at in [(0, 0), (34, 69), (20, 16)]:
+                broken = w.astype(dtype)
+                broken[at] = bad
+                with pytest.raises(ValueError, match=r"parts\[1\]: expected finite"):
+                    _core.pack([w, broken], quant, 32)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_any_shape_scale_and_group(data):
+    rows, n, k = (data.draw(st.integers(1, top)) for top in (30, 80, 300))
+    group = 4 * data.draw(st.integers(1, 100))
+    x, w = randoms(data.draw(st.integers(0, 10**6)), (rows, k), (n, k))
+    x *= np.float32(10.0 ** data.draw(st.integers(-30, 15)))
+    w *= np.float32(10.0 ** data.draw(st.integers(-20, 15)))
+    before = _core.cpu_info()["isa"]
+    try:
+        for isa in _core.cpu_info()["available"]:
+            _core.use_isa(isa)
+            check_q8(x, w, group)
+    finally:
+        _core.use_isa(before)
+
+
+def test_empty_batch():
+    (w,) = randoms(21, (5, 8))
+    for quant in ("q8", "f32"):
+        assert product(np.zeros((0, 8), np.float32), w, quant).shape == (0, 5)
+    assert _core.pack([w]).rows(np.zeros(0, np.int64)).shape == (0, 8)
+
+
+def test_arguments_are_checked():
+    x, w = randoms(22, (2, 8), (5, 8))
+    packed = ops.quantize(w)
+    assert packed.shape == (5, 8) and packed.quant == "q8" and packed.group == 128
+    assert packed.nbytes == 32 * 8 + 32 * 4
+    assert repr(packed) == "<pyqtf Matrix [5, 8] q8>"
+    with pytest.raises(TypeError, match="expected a Matrix"):
+        _core.matmul(x, w)
+    with pytest.raises(TypeError, match="float64"):
+        ops.matmul(x, w.astype(np.float64))
+    with pytest.raises(ValueError, match="x: expected 8 columns"):
+        ops.matmul(x[:, :5].copy(), packed)
+    with pytest.raises(ValueError, match="bias: expected 5 elements, got 4"):
+        ops.matmul(x, packed, np.zeros(4, np.float32))
+    with pytest.raises(ValueError, match="residual: expected shape"):
+        ops.matmul(x, packed, residual=np.zeros((2, 4), np.float32))
+    with pytest.raises(ValueError, match="out: expected 5 along axis 1"):
+        ops.matmul(x, packed, out=np.zeros((2, 4), np.float32))
+    square = ops.quantize(np.eye(8, dtype=np.float32))
+    with pytest.raises(ValueError, match="shares no memory"):
+        ops.matmul(x, square, out=x)
+    for group in (0, 3, 5, -4, 4100):
+        with pytest.raises(ValueError, match="multiple of 4"):
+            ops.quantize(w, group=group)
+    with pytest.raises(ValueError, match="'q8' or 'f32', got 'q3'"):
+        ops.quantize(w, "q3")
+    with pytest.raises(TypeError, match="uint16"):
+        ops.quantize(w.astype(np.float64))
+    with pytest.raises(ValueError, match=r"parts\[1\]: expected at least one row of 8 columns"):
+        _core.pack([w, x[:, :4].copy()])
+    with pytest.raises(ValueError, match="at least one row"):
+        ops.quantize(np.zeros((0, 8), np.float32))
+    with pytest.raises(ValueError, match="empty list"):
+        _core.pack([])
+    for ids in ([5], [-1], [0, 1, 2**40]):
+        with pytest.raises(IndexError, match="from 0 to 4"):
+            packed.rows(np.array(ids, np.int64))
