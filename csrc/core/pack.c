@@ -83,6 +83,9 @@ static bool put_q8(uint8_t *panel, float *scale, int col, const float *values, i
     _Alignas(4) int8_t q[MAX_GROUP];
     int64_t padded = 4 * ceil_div(n, 4);
     *scale = values ? qtf_active_kernels()->gemm.quantise_i8(values, n, q) : 0.0f;
+    if (*scale < 0.0f) {
+        return false;
+    }
     memset(values ? q + n : q, 0, (size_t)(values ? padded - n : padded));
     for (int64_t i = 0; i < padded; i += 4) {
         uint32_t four;
@@ -90,7 +93,7 @@ static bool put_q8(uint8_t *panel, float *scale, int col, const float *values, i
         four ^= 0x80808080u; /* + 128 */
         memcpy(panel + QTF_PANEL * (k0 + i) + 4 * col, &four, sizeof four);
     }
-    return *scale >= 0.0f;
+    return true;
 }
 
 /* The rows of one panel that the job has, group by group so that what is written stays in cache. */

@@ -37,6 +37,9 @@ QTF_INLINE vf quantise_lanes(vf x, float scale) {
 
 QTF_INLINE float quantise_i8_body(const float *x, int64_t n, int8_t *q) {
     float scale = quantise_scale(x, n);
+    if (scale < 0.0f) {
+        return scale;
+    }
     int64_t i = 0;
     for (; i + VF <= n; i += VF) {
         vf_store_i8(q + i, quantise_lanes(vf_load(x + i), scale));
