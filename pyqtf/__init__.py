@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pyqtf.evaluation.score import Score, compute_perplexity
     from pyqtf.evaluation.statistics import paired_differences, summarise
     from pyqtf.evaluation.stories import read_stories
+    from pyqtf.experiment import run_scaling
 
 # Where each public name lives. It is imported on first use: pandas and matplotlib take a second
 # that a script which only loads and scores should not wait for.
@@ -34,6 +35,7 @@ _HOME = {
     "paired_differences": "pyqtf.evaluation.statistics",
     "plot": "",
     "read_stories": "pyqtf.evaluation.stories",
+    "run_scaling": "pyqtf.experiment",
     "summarise": "pyqtf.evaluation.statistics",
 }
 
@@ -46,6 +48,7 @@ __all__ = [
     "paired_differences",
     "plot",
     "read_stories",
+    "run_scaling",
     "summarise",
 ]
 

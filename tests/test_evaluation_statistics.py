@@ -51,9 +51,7 @@ def random_results(rng, n_models=3, n=50, gap=0.1):
     sizes = np.round(170 * np.exp(0.4 * rng.standard_normal(n))).astype(int)
     hardness = 2 + 0.3 * rng.standard_normal(n)
     return results(
-        [
-            sizes * (hardness - gap * i + 0.05 * rng.standard_normal(n)) for i in range(n_models)
-        ],
+        [sizes * (hardness - gap * i + 0.05 * rng.standard_normal(n)) for i in range(n_models)],
         sizes,
     )
 
@@ -255,7 +253,7 @@ def test_other_tokens_are_not_compared():
     stories = ["one two three one", "two two one"]
     words = BigramModel("words", 10, tokenizer=WordTokenizer())
     df = evaluate([BigramModel("bytes", 5), words], stories, progress=False)
-    with pytest.raises(ValueError, match="story 0 has 16 and 3 scored tokens.*bits per byte"):
+    with pytest.raises(ValueError, match=r"story 0 has 16 and 3 scored tokens.*bits per byte"):
         paired_differences(df)
     assert len(summarise(df)) == 2
 

@@ -21,12 +21,13 @@ def add_to(commands: Any) -> None:
 def run(args: argparse.Namespace) -> None:
     """Print the score and the tokens that cost most."""
     import pyqtf
+    from pyqtf.evaluation.score import score
     from pyqtf.evaluation.stories import read_text
     from pyqtf.plot.table import score_text
 
     text = read_text(args.text) if _is_file(args.text) else args.text
     model = pyqtf.load(args.model, quant=args.quant)
-    print(score_text(model.score(text, context=args.context), top=args.top))
+    print(score_text(score(model, text, context=args.context), top=args.top))
 
 
 def _is_file(text: str) -> bool:

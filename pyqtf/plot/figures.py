@@ -77,20 +77,21 @@ def scaling(results: pd.DataFrame, *, level: float = 0.95) -> Figure:
     for axes in (linear, logarithmic):
         _points(axes, summary)
         axes.set_xlabel("parameters, embeddings included")
-        axes.set_ylabel("perplexity per token")
+        axes.set_ylabel("perplexity")
         axes.grid(True, which="major", color="#DDDDDD", linewidth=0.6)
         axes.set_axisbelow(True)
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
-    linear.set_title("linear axes", fontsize=10)
+    linear.set_title("linear axes", fontsize=10, loc="right")
     linear.set_xlim(left=0)
-    linear.xaxis.set_major_locator(MaxNLocator(5))
+    linear.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     linear.xaxis.set_major_formatter(FuncFormatter(lambda n, _: parameters(n)))
-    logarithmic.set_title("logarithmic axes", fontsize=10)
+    logarithmic.set_title("logarithmic axes", fontsize=10, loc="right")
     logarithmic.set_xscale("log")
     logarithmic.set_yscale("log")
     _log_ticks(logarithmic, summary)
-    stories = f"{summary['n_stories'].iloc[0]} stories"
+    n_stories = int(summary["n_stories"].iloc[0])
+    stories = f"{n_stories} stor{'y' if n_stories == 1 else 'ies'}"
     bars = f"bars: {100 * level:g} % intervals" if summary["mean_nll_se"].notna().any() else ""
     figure.supxlabel(
         "\n".join(["; ".join(filter(None, [stories, bars])), *concerns(results)]),
@@ -144,7 +145,7 @@ def stories(results: pd.DataFrame) -> Figure:
     _log_x(axes, x)
     axes.set_xlabel("parameters, embeddings included")
     axes.set_ylabel("loss, nats per token")
-    axes.set_title(f"each thin line is one of {len(table)} stories", fontsize=10)
+    axes.set_title(f"one thin line a story ({len(table)})", fontsize=10)
     axes.legend(frameon=False)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
@@ -180,13 +181,13 @@ def _log_ticks(axes: Axes, summary: pd.DataFrame) -> None:
     _log_x(axes, summary["n_params"].to_numpy(np.float64))
     # Less than one power of ten holds too few of a logarithmic axis's usual ticks.
     if high / low < 8:
-        axes.yaxis.set_major_locator(MaxNLocator(6))
+        axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     else:
         axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
     pad = (high / low) ** 0.08 if high > low else 1.1
-    axes.set_ylim(low / pad, high * pad)
+    axes.set_ylim(low / pad, high * pad**3)  # room for the names
 
 
 def _log_x(axes: Axes, n_params: np.ndarray) -> None:
@@ -201,24 +202,36 @@ def _log_x(axes: Axes, n_params: np.ndarray) -> None:
 def _label_points(figure: Figure, axes: Axes, names: Sequence[str], summary: pd.DataFrame) -> None:
     """Slanted names above the points, where a falling curve leaves the room free."""
     top = summary["perplexity_high"].fillna(summary["perplexity"])
-    figure.draw_without_rendering()  # positions are known only after the layout
-    points = axes.transData.transform(np.column_stack([summary["n_params"], top]))
-    points *= 72 / figure.dpi
-    slope = math.radians(_LABEL_ANGLE)
-    across = points @ np.array([math.sin(slope), -math.cos(slope)])
-    last = -math.inf
-    for i in np.argsort(across, kind="stable"):
-        place = max(across[i], last + _LABEL_SPACING)
-        last = place
-        shift = (place - across[i]) / math.sin(slope)
+    anchors = np.column_stack([summary["n_params"], top])
+    texts = [
         axes.annotate(
-            shorten(names[i], 26),
-            (summary["n_params"].iloc[i], top.iloc[i]),
-            xytext=(3 + shift, 4),
+            shorten(name, 26),
+            (x, y),
+            xytext=(0, 0),
             textcoords="offset points",
             rotation=_LABEL_ANGLE,
             rotation_mode="anchor",
             fontsize=8.5,
             color="#222222",
-            arrowprops={"arrowstyle": "-", "color": _GREY, "linewidth": 0.6} if shift else None,
+            arrowprops={"arrowstyle": "-", "color": _GREY, "linewidth": 0.6},
         )
+        for name, (x, y) in zip(names, anchors, strict=True)
+    ]
+    slope = math.radians(_LABEL_ANGLE)
+    across = np.array([math.sin(slope), -math.cos(slope)])
+    # Where the points lie depends on the room the names take, and the other way round.
+    for _ in range(3):
+        if (layout := figure.get_layout_engine()) is not None:
+            layout.execute(figure)
+        points = axes.transData.transform(anchors) * 72 / figure.dpi
+        last, moved = -math.inf, False
+        for i in np.argsort(points @ across, kind="stable"):
+            place = points[i] @ across
+            shift = max(0.0, last + _LABEL_SPACING - place) / math.sin(slope)
+            last = max(place, last + _LABEL_SPACING)
+            texts[i].xyann = (3 + shift, 4)
+            if (arrow := texts[i].arrow_patch) is not None:
+                arrow.set_visible(shift > 0)
+            moved = moved or shift > 0
+        if not moved:
+            break

@@ -106,7 +106,7 @@ def _hint(score: Score, scored: int, token: int) -> str:
     losses = score.losses
     nll = float(losses.nll[scored])
     lines = [
-        f"{show_piece(score.pieces[token])!r}: {nll / math.log(2):.2f} bits, "
+        f"{_quote(show_piece(score.pieces[token]))}: {nll / math.log(2):.2f} bits, "
         f"probability {_percent(math.exp(-nll))}",
         f"rank {losses.rank[scored]}, expected {losses.entropy[scored] / math.log(2):.2f} bits",
     ]
@@ -114,7 +114,7 @@ def _hint(score: Score, scored: int, token: int) -> str:
         lines.append(
             "most likely: "
             + ", ".join(
-                f"{name!r} {_percent(math.exp(logprob))}"
+                f"{_quote(name)} {_percent(math.exp(logprob))}"
                 for name, logprob in zip(
                     score.top_tokens[scored], losses.top_logprobs[scored], strict=True
                 )
@@ -143,6 +143,10 @@ def _legend() -> str:
         for bits, label in ((0, "0"), (2.5, ""), (5, "5"), (7.5, ""), (_FULL, "10+"))
     )
     return f'<span style="white-space:nowrap;font-size:85%">&nbsp;{steps} bits</span>'
+
+
+def _quote(token: str) -> str:
+    return '"' + token.replace("\n", "\\n") + '"'
 
 
 def _percent(p: float) -> str:

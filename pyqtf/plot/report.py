@@ -62,19 +62,20 @@ def report(
     True
     """
     summary = summary_of(results)
+    n_stories = int(summary["n_stories"].iloc[0])
     differences, refusal = _differences(results)
     environment = Environment(loader=PackageLoader("pyqtf.plot", package_path="."), autoescape=True)
     return environment.get_template("report.html.j2").render(
         title=title,
         n_models=len(summary),
-        n_stories=summary["n_stories"].iloc[0],
+        n_stories=n_stories,
         source=f" ({source})" if source else "",
         concerns=concerns(results),
         summary_html=Markup(summary_table(summary).to_html()),
         scaling_png=_base64(png(scaling(results))),
         differences_html=differences,
         refusal=refusal,
-        stories_png=_base64(png(stories(results))) if len(summary) > 1 else "",
+        stories_png=_base64(png(stories(results))) if len(summary) > 1 and n_stories > 1 else "",
         heatmaps=[Markup(tokens(score)) for score in scores],
         story_idx=story_idx,
         facts=dict(facts or {}),

@@ -139,7 +139,7 @@ def parameters(n: float) -> str:
     >>> [parameters(n) for n in (950, 31_488, 2_999_000, 494_032_768, 1_543_714_304)]
     ['950', '31.5 k', '3 M', '494 M', '1.54 B']
     """
-    for size, unit in ((1e9, " B"), (1e6, " M"), (1e3, " k")):
+    for size, unit in ((1e12, " T"), (1e9, " B"), (1e6, " M"), (1e3, " k")):
         if n >= 0.9995 * size:
             return f"{n / size:.3g}{unit}"
     return f"{n:.0f}"

@@ -1,0 +1,210 @@
+"""Figures, coloured tokens and the report: what they hold, and that they need nothing else."""
+
+import html.parser
+import io
+import math
+import re
+
+import numpy as np
+import pytest
+from fakes import BigramModel, UniformModel, WordTokenizer
+from matplotlib.image import imread
+from matplotlib.text import Text
+
+from pyqtf import plot
+from pyqtf.evaluation.evaluate import evaluate
+from pyqtf.evaluation.score import score
+from pyqtf.evaluation.statistics import summarise
+
+STORIES = ["A cat sat on a mat.", "A dog ran far away.", "It was late."]
+
+
+def results(n=3, names=None, stories=STORIES, n_params=None):
+    names = names or [f"model-{i}" for i in range(n)]
+    sizes = n_params or [10 ** (i + 3) for i in range(n)]
+    models = [BigramModel(name, size, sharpness=0.2 * i, seed=i)
+              for i, (name, size) in enumerate(zip(names, sizes, strict=True))]  # fmt: skip
+    return evaluate(models, stories, progress=False)
+
+
+def overlapping(figure, texts):
+    """Pairs of texts whose turned boxes meet, by the corners of their ink."""
+    renderer = figure.canvas.get_renderer()
+    boxes = []
+    for text in texts:
+        angle = text.get_rotation()
+        text.set_rotation(0)
+        box = Text.get_window_extent(text, renderer)  # without the annotation's leader
+        text.set_rotation(angle)
+        turn = math.radians(angle)
+        anchor = np.array([box.x0, box.y0])
+        along = np.array([math.cos(turn), math.sin(turn)])
+        up = np.array([-math.sin(turn), math.cos(turn)])
+        boxes.append((anchor @ along, anchor @ along + box.width, anchor @ up, box.height))
+    pairs = []
+    for i, (a0, a1, v, height) in enumerate(boxes):
+        for b0, b1, w, _ in boxes[i + 1 :]:
+            if a0 < b1 and b0 < a1 and abs(v - w) < 0.8 * height:
+                pairs.append((v, w))
+    return pairs
+
+
+def test_scaling_draws_the_summary_on_both_kinds_of_axes():
+    df = results()
+    figure = plot.scaling(df)
+    summary = summarise(df)
+    linear, logarithmic = figure.axes
+    assert (linear.get_xscale(), linear.get_yscale()) == ("linear", "linear")
+    assert (logarithmic.get_xscale(), logarithmic.get_yscale()) == ("log", "log")
+    for axes in figure.axes:
+        x, y = axes.lines[0].get_data()
+        np.testing.assert_array_equal(x, summary["n_params"])
+        np.testing.assert_array_equal(y, summary["perplexity"])
+        ends = np.array([segment[:, 1] for segment in axes.collections[0].get_segments()])
+        np.testing.assert_allclose(ends[:, 0], summary["perplexity_low"])
+        np.testing.assert_allclose(ends[:, 1], summary["perplexity_high"])
+    assert [text.get_text() for text in logarithmic.texts] == summary["model_name"].tolist()
+
+
+@pytest.mark.parametrize(
+    "n_params",
+    [
+        [30_000, 60_000, 120_000, 250_000, 500_000, 1_000_000, 2_000_000, 3_000_000],
+        [1000, 1001, 1002, 1003, 1004, 1005, 1006, 1007],
+        [494_032_768, 494_032_768, 1_543_714_304],
+    ],
+)
+def test_names_do_not_overlap(n_params):
+    df = results(len(n_params), [f"Qwen2.5-{n}-of-mine" for n in range(len(n_params))],
+                 n_params=n_params)  # fmt: skip
+    figure = plot.scaling(df)
+    figure.draw_without_rendering()
+    assert overlapping(figure, figure.axes[1].texts) == []
+
+
+def test_long_names_stay_inside_the_picture():
+    df = results(2, ["a" * 200, "b" * 200])
+    figure = plot.scaling(df)
+    renderer = figure.canvas.get_renderer()
+    figure.draw_without_rendering()
+    for text in figure.axes[1].texts:
+        box = text.get_window_extent(renderer)
+        assert box.x0 >= 0 and box.x1 <= figure.bbox.width + 1
+        assert box.y1 <= figure.bbox.height + 1
+
+
+@pytest.mark.parametrize("n", [1, 2, 8])
+@pytest.mark.parametrize("stories", [STORIES, STORIES[:1]])
+def test_pictures_of_any_size_are_drawn(n, stories):
+    for picture in (plot.scaling, plot.stories):
+        pixels = imread(io.BytesIO(plot.png(picture(results(n, stories=stories)))))
+        assert pixels.shape[0] > 400 and pixels.std() > 0.05
+
+
+def test_one_story_is_said_in_the_picture():
+    figure = plot.scaling(results(stories=STORIES[:1]))
+    assert "only one story" in figure.get_supxlabel()
+
+
+def test_figures_leave_pyplot_alone():
+    import matplotlib.pyplot as plt
+
+    before = plt.get_fignums()
+    figure = plot.scaling(results())
+    assert plt.get_fignums() == before
+    assert figure._repr_png_().startswith(b"\x89PNG")
+
+
+class Page(html.parser.HTMLParser):
+    """Checks that tags are closed, and collects text, hints and references."""
+
+    VOID = frozenset({"meta", "img", "br"})
+
+    def __init__(self, page):
+        super().__init__()
+        self.open, self.text, self.titles, self.references, self.tags = [], "", [], [], []
+        self.feed(page)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        for name, value in attributes:
+            if name in ("src", "href"):
+                self.references.append(value)
+            if name == "title":
+                self.titles.append(value)
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_tokens_show_the_text_and_escape_it():
+    text = 'She said “hé” 🐈 & <script>alert("x")</script>\n\nEnd'
+    page = Page(plot.tokens(score(BigramModel("<b>"), text, top_k=2), title=False))
+    assert page.text.replace("↵", "") == text
+    assert "script" not in page.tags
+    assert any("most likely" in title for title in page.titles)
+    assert "not scored" in page.titles[0]
+    assert "<b>" in Page(plot.tokens(score(BigramModel("<b>"), text))).text
+
+
+def test_a_character_of_several_tokens_is_one_span():
+    page = Page(plot.tokens(score(UniformModel(), "a🐈b"), title=False))
+    assert len(page.titles) == 3
+    assert page.titles[1].count("8.00 bits, probability") == 4
+    assert page.titles[1].startswith('"\\xf0": ')
+
+
+@pytest.mark.parametrize("ids", [[255, 254], [97, 240, 159], [240, 159, 97, 98]])
+def test_bytes_that_are_no_text_are_shown_too(ids):
+    page = Page(plot.tokens(score(UniformModel(), ids), title=False))
+    assert "\ufffd" in page.text
+
+
+def test_colour_grows_with_the_loss():
+    one = score(BigramModel(sharpness=2.0), STORIES[0])
+    alphas = re.findall(r"rgba\([\d,]+,([\d.]+)\)", plot.tokens(one, title=False))
+    order = np.argsort(one.losses.nll)
+    assert (np.diff(np.array(alphas, float)[order]) >= 0).all()
+    assert len(alphas) == one.n_scored
+
+
+def test_a_context_is_not_shown_but_all_of_the_text_is_coloured():
+    page = plot.tokens(score(BigramModel(), "cat", context="Before"), title=False)
+    assert Page(page).text == "cat"
+    assert page.count("rgba") == 3
+
+
+def test_a_score_shows_itself_in_a_notebook():
+    one = score(BigramModel(), STORIES[0])
+    assert one._repr_html_() == plot.tokens(one)
+    assert plot.tokens(one)._repr_html_() == plot.tokens(one)
+
+
+def test_report_is_one_file_with_everything():
+    df = results(names=["a & b", "<i>", "c"])
+    scores = [score(BigramModel("x"), STORIES[0])]
+    page = Page(plot.report(df, scores=scores, source="<made> up", facts={"CPU": "a<b"}))
+    assert all(reference.startswith("data:image/png;base64,") for reference in page.references)
+    assert len(page.references) == 2
+    assert "i" not in page.tags and "script" not in page.tags and "link" not in page.tags
+    for words in ("a & b", "<i>", "(<made> up)", "a<b", "3 models read 3 stories", STORIES[0]):
+        assert words in page.text
+
+
+def test_report_says_why_models_are_not_compared():
+    words = BigramModel("words", 10, tokenizer=WordTokenizer())
+    df = evaluate([BigramModel("bytes", 5), words], STORIES, progress=False)
+    assert "Perplexities of different tokenizers don't compare" in Page(plot.report(df)).text
+
+
+def test_report_of_one_model_and_one_story():
+    page = Page(plot.report(results(1, stories=STORIES[:1])))
+    assert "only one story" in page.text
+    assert "Does the larger model" not in page.text
+    assert "1 model read 1 story." in page.text
