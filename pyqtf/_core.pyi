@@ -6,6 +6,9 @@ from typing import Any, TypedDict, final
 import numpy as np
 from numpy.typing import NDArray
 
+_F32 = NDArray[np.float32]
+_I64 = NDArray[np.int64]
+
 class CpuInfo(TypedDict):
     cpu: str
     isa: str
@@ -44,3 +47,19 @@ def matmul(
     residual: NDArray[np.float32] | None = None,
     out: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]: ...
+def rms_norm(x: _F32, weight: _F32, eps: float, out: _F32 | None = None) -> _F32: ...
+def rope(x: _F32, cos: _F32, sin: _F32, positions: _I64, n_heads: int) -> None: ...
+def swiglu(gate_up: _F32, out: _F32 | None = None) -> _F32: ...
+def attention(
+    q: _F32,
+    k: _F32,
+    v: _F32,
+    q_offsets: _I64,
+    k_offsets: _I64,
+    scale: float,
+    causal: bool,
+    out: _F32 | None = None,
+) -> _F32: ...
+def attention_weights(
+    q: _F32, k: _F32, scale: float, causal: bool, mask: _F32 | None = None
+) -> _F32: ...

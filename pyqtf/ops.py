@@ -1,20 +1,22 @@
 """The kernels on NumPy arrays: what the models are built of, one function each.
 
-Arrays are ``float32``. Work is shared by ``PYQTF_NUM_THREADS`` threads and never depends on their
+Results are ``float32``. Work is shared by ``PYQTF_NUM_THREADS`` threads and never depends on their
 number: the same input gives the same bits.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from pyqtf import _core
 from pyqtf._core import Matrix
 
-__all__ = ["Matrix", "matmul", "quantize"]
+__all__ = ["Matrix", "attention", "matmul", "quantize", "rms_norm", "rope", "swiglu"]
+
+_F32 = NDArray[np.float32]
 
 
 def quantize(w: NDArray[Any], quant: str = "q8", *, group: int = 128) -> Matrix:
@@ -118,3 +120,263 @@ def matmul(
             raise TypeError(f"w: expected dtype float32 or a Matrix from quantize, got {w.dtype}")
         w = _core.pack([w], "f32")
     return _core.matmul(x, w, bias, residual, out)
+
+
+def _f32(array: ArrayLike, name: str, ndim: int | None = None) -> _F32:
+    """Return `array` as C-contiguous float32, or raise naming the argument."""
+    given = np.asarray(array)
+    if given.dtype.kind not in "fiu":
+        raise TypeError(f"{name}: expected real numbers, got an array of {given.dtype}")
+    if ndim is not None and given.ndim != ndim:
+        raise ValueError(f"{name}: expected {ndim} dimensions, got shape {given.shape}")
+    return np.asarray(given, dtype=np.float32, order="C")
+
+
+def rms_norm(x: ArrayLike, weight: ArrayLike, eps: float = 1e-6) -> _F32:
+    """Scale each row to a root mean square of 1, then by `weight`.
+
+    ``y = x / sqrt(mean(x**2) + eps) * weight`` (Zhang and Sennrich, 2019, "Root Mean Square Layer
+    Normalization").
+
+    Parameters
+    ----------
+    x : array of shape [..., d]
+    weight : array of shape [d]
+    eps : float
+        Keeps rows of zeros from dividing by zero.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, of x's shape.
+
+    Raises
+    ------
+    ValueError
+        If `weight` does not have one number for each column of `x`, or `eps` is negative.
+
+    Examples
+    --------
+    >>> from pyqtf import ops
+    >>> ops.rms_norm([3.0, 4.0], weight=[1.0, 10.0], eps=0.0).round(4)
+    array([ 0.8485, 11.3137], dtype=float32)
+    """
+    rows = _f32(x, "x")
+    if rows.ndim == 0:
+        raise ValueError("x: expected at least one dimension, got a single number")
+    flat = rows.reshape(-1, rows.shape[-1])
+    return _core.rms_norm(flat, _f32(weight, "weight", 1), eps).reshape(rows.shape)
+
+
+def rope(x: ArrayLike, positions: ArrayLike | None = None, *, theta: float = 10000.0) -> _F32:
+    """Turn queries or keys by angles that grow with their position (rotary embedding).
+
+    The pair ``(x[j], x[j + head_dim/2])`` of position p is turned by the angle
+    ``p * theta ** (-2 j / head_dim)`` (Su et al., 2021, "RoFormer"; pairs as in Hugging Face's
+    ``rotate_half``). A dot product of two turned vectors depends on the difference of their
+    positions alone.
+
+    Parameters
+    ----------
+    x : array of shape [n_heads, T, head_dim]
+        head_dim is even.
+    positions : array of T whole numbers, 0 or above, optional
+        ``0, 1, ..., T - 1`` unless given.
+    theta : float
+        The base of the angles, above 0 (``rope_theta`` in a model's config).
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, of x's shape.
+
+    Raises
+    ------
+    ValueError
+        If a shape, a position or `theta` is not as above.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pyqtf import ops
+    >>> ops.rope(np.array([[[1.0, 0.0], [1.0, 0.0]]])).round(4)
+    array([[[1.    , 0.    ],
+            [0.5403, 0.8415]]], dtype=float32)
+    """
+    heads = _f32(x, "x", 3)
+    n_heads, length, head_dim = heads.shape
+    if head_dim < 2 or head_dim % 2:
+        raise ValueError(f"x: expected an even head_dim, got shape {heads.shape}")
+    if not 0.0 < theta < np.inf:
+        raise ValueError(f"theta: expected a number above 0, got {theta}")
+    where = np.arange(length) if positions is None else np.asarray(positions)
+    if where.shape != (length,) or (length and where.dtype.kind not in "iu"):
+        raise ValueError(
+            f"positions: expected {length} whole numbers, got {where.dtype} of shape {where.shape}"
+        )
+    if length and where.min() < 0:
+        raise ValueError(f"positions: expected 0 or above, got {where.min()}")
+    angles = where[:, None] * theta ** (-np.arange(0, head_dim, 2) / head_dim)
+    rows = heads.transpose(1, 0, 2).reshape(length, n_heads * head_dim).copy()
+    _core.rope(
+        rows,
+        np.cos(angles).astype(np.float32),
+        np.sin(angles).astype(np.float32),
+        np.arange(length),
+        n_heads,
+    )
+    return np.ascontiguousarray(rows.reshape(length, n_heads, head_dim).transpose(1, 0, 2))
+
+
+def swiglu(gate: ArrayLike, up: ArrayLike) -> _F32:
+    """Gate one half of a feed-forward layer by the other: ``silu(gate) * up``.
+
+    ``silu(z) = z / (1 + exp(-z))`` (Shazeer, 2020, "GLU Variants Improve Transformer").
+
+    Parameters
+    ----------
+    gate, up : arrays of one shape [..., f]
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, of the same shape.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+
+    Examples
+    --------
+    >>> from pyqtf import ops
+    >>> ops.swiglu([0.0, 1.0], [5.0, 2.0]).round(4)
+    array([0.    , 1.4621], dtype=float32)
+    """
+    a, b = _f32(gate, "gate"), _f32(up, "up")
+    if a.shape != b.shape:
+        raise ValueError(f"up: expected gate's shape {a.shape}, got {b.shape}")
+    if a.size == 0:
+        return np.empty_like(a)
+    return _core.swiglu(np.concatenate([a.reshape(1, -1), b.reshape(1, -1)], axis=1)).reshape(
+        a.shape
+    )
+
+
+@overload
+def attention(
+    q: ArrayLike,
+    k: ArrayLike,
+    v: ArrayLike,
+    mask: ArrayLike | None = None,
+    *,
+    causal: bool = True,
+    scale: float | None = None,
+    return_weights: Literal[False] = False,
+) -> _F32: ...
+@overload
+def attention(
+    q: ArrayLike,
+    k: ArrayLike,
+    v: ArrayLike,
+    mask: ArrayLike | None = None,
+    *,
+    causal: bool = True,
+    scale: float | None = None,
+    return_weights: Literal[True],
+) -> tuple[_F32, _F32]: ...
+def attention(
+    q: ArrayLike,
+    k: ArrayLike,
+    v: ArrayLike,
+    mask: ArrayLike | None = None,
+    *,
+    causal: bool = True,
+    scale: float | None = None,
+    return_weights: bool = False,
+) -> _F32 | tuple[_F32, _F32]:
+    """Scaled dot-product attention of one sequence, ``softmax(scale * q kᵀ + mask) v``.
+
+    Axes come in PyTorch's order, heads first (Vaswani et al., 2017, "Attention Is All You Need").
+    With fewer key heads than query heads, neighbouring query heads share one (Ainslie et al., 2023,
+    "GQA"): query head h uses key head ``h // (n_heads // n_kv_heads)``.
+
+    Without a mask and weights to return, keys are taken tile by tile and the matrix of weights is
+    never in memory.
+
+    Parameters
+    ----------
+    q : array of shape [n_heads, Tq, head_dim]
+    k, v : arrays of shape [n_kv_heads, Tk, head_dim]
+        n_heads is a multiple of n_kv_heads.
+    mask : array that broadcasts to [n_heads, Tq, Tk], optional
+        Boolean: True where a query may look at a key. Numbers: added to the scores. A query that
+        may look nowhere gets zeros.
+    causal : bool
+        Query i sees keys 0 to Tk - Tq + i only: the last query sees all. A mask comes on top.
+    scale : float, optional
+        ``1 / sqrt(head_dim)`` unless given.
+    return_weights : bool
+        Return the weights as well.
+
+    Returns
+    -------
+    out : numpy.ndarray
+        float32 [n_heads, Tq, head_dim].
+    weights : numpy.ndarray
+        float32 [n_heads, Tq, Tk], rows sum to 1; only with ``return_weights=True``.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, or a causal query would see no key.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pyqtf import ops
+    >>> q = k = np.array([[[1.0, 0.0], [0.0, 1.0]]])
+    >>> v = np.array([[[1.0, 2.0], [3.0, 4.0]]])
+    >>> out, weights = ops.attention(q, k, v, scale=1.0, return_weights=True)
+    >>> weights.round(4)
+    array([[[1.    , 0.    ],
+            [0.2689, 0.7311]]], dtype=float32)
+    >>> np.allclose(out, ops.attention(q, k, v, scale=1.0))
+    True
+    """
+    queries, keys, values = _f32(q, "q", 3), _f32(k, "k", 3), _f32(v, "v", 3)
+    n_heads, n_queries, head_dim = queries.shape
+    n_kv_heads, n_keys, _ = keys.shape
+    if keys.shape != values.shape:
+        raise ValueError(f"v: expected k's shape {keys.shape}, got {values.shape}")
+    factor = 1.0 / float(np.sqrt(max(head_dim, 1))) if scale is None else scale
+    if mask is None and not return_weights:
+        out = _core.attention(
+            np.ascontiguousarray(queries.transpose(1, 0, 2)),
+            np.ascontiguousarray(keys.transpose(1, 0, 2)),
+            np.ascontiguousarray(values.transpose(1, 0, 2)),
+            np.array([0, n_queries]),
+            np.array([0, n_keys]),
+            factor,
+            causal,
+        )
+        return np.ascontiguousarray(out.transpose(1, 0, 2))
+    added = None if mask is None else _additive(mask, (n_heads, n_queries, n_keys))
+    weights = _core.attention_weights(queries, keys, factor, causal, added)
+    rows = weights.reshape(n_kv_heads, -1, n_keys)
+    out = np.matmul(rows, values).reshape(queries.shape)
+    return (out, weights) if return_weights else out
+
+
+def _additive(mask: ArrayLike, shape: tuple[int, int, int]) -> _F32:
+    """Return a boolean or additive mask as float32 numbers of `shape` to add to scores."""
+    given = np.asarray(mask)
+    if given.dtype == np.bool_:
+        given = np.where(given, np.float32(0.0), np.float32(-np.inf))
+    numbers = _f32(given, "mask")
+    try:
+        return np.ascontiguousarray(np.broadcast_to(numbers, shape))
+    except ValueError:
+        raise ValueError(
+            f"mask: expected a shape that broadcasts to {shape}, got {numbers.shape}"
+        ) from None

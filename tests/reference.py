@@ -48,3 +48,52 @@ def matmul_f32(x: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """x [rows, k] · wᵀ and the sum of the products' magnitudes, in float64."""
     x, w = x.astype(np.float64), w.astype(np.float64)
     return x @ w.T, np.abs(x) @ np.abs(w).T
+
+
+def rms_norm(x, weight, eps):
+    x = x.astype(np.float64)
+    return x / np.sqrt((x**2).mean(-1, keepdims=True) + eps) * weight
+
+
+def rope(x, cos, sin, positions, n_heads):
+    """x [T, width]; pairs are (i, i + head_dim / 2)."""
+    out = x.astype(np.float64)
+    half = cos.shape[1]
+    c, s = cos[positions].astype(np.float64), sin[positions].astype(np.float64)
+    for h in range(n_heads):
+        first = slice(2 * half * h, 2 * half * h + half)
+        second = slice(2 * half * h + half, 2 * half * (h + 1))
+        a, b = out[:, first].copy(), out[:, second].copy()
+        out[:, first], out[:, second] = a * c - b * s, b * c + a * s
+    return out
+
+
+def swiglu(gate_up):
+    gate, up = np.split(gate_up.astype(np.float64), 2, axis=1)
+    with np.errstate(over="ignore"):
+        return gate / (1 + np.exp(-gate)) * up
+
+
+def softmax(scores):
+    top = scores.max(-1, keepdims=True)
+    e = np.exp(scores - np.where(np.isfinite(top), top, 0.0))
+    total = e.sum(-1, keepdims=True)
+    return np.where(total > 0, e / np.where(total > 0, total, 1.0), 0.0)
+
+
+def attention_weights(q, k, scale, causal, mask=None):
+    """q [n_heads, Tq, head_dim], k [n_kv_heads, Tk, head_dim]."""
+    group = q.shape[0] // k.shape[0]
+    scores = scale * np.einsum(
+        "hid,hjd->hij", q.astype(np.float64), np.repeat(k.astype(np.float64), group, axis=0)
+    )
+    if causal:
+        hidden = np.triu(np.ones(scores.shape[1:], bool), k=k.shape[1] - q.shape[1] + 1)
+        scores = np.where(hidden, -np.inf, scores)
+    return softmax(scores if mask is None else scores + mask)
+
+
+def attention(q, k, v, scale, causal, mask=None):
+    group = q.shape[0] // k.shape[0]
+    weights = attention_weights(q, k, scale, causal, mask)
+    return np.einsum("hij,hjd->hid", weights, np.repeat(v.astype(np.float64), group, axis=0))

@@ -2,8 +2,10 @@
 #ifndef QTF_H
 #define QTF_H
 
+#include "core/attention.h"
 #include "core/cpu.h"
 #include "core/dispatch.h"
+#include "core/layers.h"
 #include "core/matmul.h"
 #include "core/memory.h"
 #include "core/pool.h"

@@ -2,16 +2,21 @@
 
 #if QTF_HAVE_AVX2
 #include <immintrin.h>
+#include <math.h>
 #include <string.h>
 
 QTF_TARGET_BEGIN("avx2,fma,f16c")
 #define QTF_VEC_AVX2
+#define ATTENTION_ROWS 6
+#define ATTENTION_VECTORS 1
+#include "kernels/attention_body.h"
 #include "kernels/elementwise_body.h"
 #define QTF_F32_ROWS 6
 #define QTF_F32_VECS 1
 #include "kernels/gemm_f32_body.h"
 #include "kernels/gemm_q8_avx2.h"
 #include "kernels/gemm_quantise_body.h"
+#include "kernels/layers_body.h"
 
 static void qtf_exp_f32__avx2(const float *x, float *out, size_t n) {
     exp_f32_body(x, out, n);
@@ -57,6 +62,34 @@ static void qtf_widen_bf16__avx2(const uint16_t *x, float *out, int64_t n) {
     }
 }
 
+static void qtf_rms_norm__avx2(const float *x, const float *weight, float eps, float *out,
+                               size_t n) {
+    rms_norm_body(x, weight, eps, out, n);
+}
+
+static void qtf_rope__avx2(float *x, const float *cosine, const float *sine, size_t n_heads,
+                           size_t half) {
+    rope_body(x, cosine, sine, n_heads, half);
+}
+
+static void qtf_swiglu__avx2(const float *gate, const float *up, float *out, size_t n) {
+    swiglu_body(gate, up, out, n);
+}
+
+static void qtf_attention_tile__avx2(const qtf_attention_rows *rows, const float *keys,
+                                     const float *values, int64_t tile_start) {
+    attention_tile_body(rows, keys, values, tile_start);
+}
+
+static void qtf_attention_finish__avx2(const float *out, const float *sum, float *result,
+                                       int head_dim) {
+    attention_finish_body(out, sum, result, head_dim);
+}
+
+static void qtf_softmax__avx2(float *scores, size_t n) {
+    softmax_body(scores, n);
+}
+
 void qtf_fill_avx2(qtf_kernels *table) {
     table->exp_f32 = qtf_exp_f32__avx2;
     table->gemm.q8_rows = QTF_AVX2_ROWS;
@@ -68,6 +101,12 @@ void qtf_fill_avx2(qtf_kernels *table) {
     table->gemm.quantise_i8 = qtf_quantise_i8__avx2;
     table->gemm.widen_f16 = qtf_widen_f16__avx2;
     table->gemm.widen_bf16 = qtf_widen_bf16__avx2;
+    table->rms_norm = qtf_rms_norm__avx2;
+    table->rope = qtf_rope__avx2;
+    table->swiglu = qtf_swiglu__avx2;
+    table->attention_tile = qtf_attention_tile__avx2;
+    table->attention_finish = qtf_attention_finish__avx2;
+    table->softmax = qtf_softmax__avx2;
 }
 QTF_TARGET_END
 #endif

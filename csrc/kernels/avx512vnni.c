@@ -2,16 +2,21 @@
 
 #if QTF_HAVE_AVX512VNNI
 #include <immintrin.h>
+#include <math.h>
 #include <string.h>
 
 QTF_TARGET_BEGIN("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")
 #define QTF_VEC_AVX512
+#define ATTENTION_ROWS 6
+#define ATTENTION_VECTORS 4
+#include "kernels/attention_body.h"
 #include "kernels/elementwise_body.h"
 #define QTF_F32_ROWS 12
 #define QTF_F32_VECS 2
 #include "kernels/gemm_f32_body.h"
 #include "kernels/gemm_q8_avx512vnni.h"
 #include "kernels/gemm_quantise_body.h"
+#include "kernels/layers_body.h"
 
 static void qtf_exp_f32__avx512vnni(const float *x, float *out, size_t n) {
     exp_f32_body(x, out, n);
@@ -34,6 +39,34 @@ static float qtf_quantise_i8__avx512vnni(const float *x, int64_t n, int8_t *q) {
     return quantise_i8_body(x, n, q);
 }
 
+static void qtf_rms_norm__avx512vnni(const float *x, const float *weight, float eps, float *out,
+                                     size_t n) {
+    rms_norm_body(x, weight, eps, out, n);
+}
+
+static void qtf_rope__avx512vnni(float *x, const float *cosine, const float *sine, size_t n_heads,
+                                 size_t half) {
+    rope_body(x, cosine, sine, n_heads, half);
+}
+
+static void qtf_swiglu__avx512vnni(const float *gate, const float *up, float *out, size_t n) {
+    swiglu_body(gate, up, out, n);
+}
+
+static void qtf_attention_tile__avx512vnni(const qtf_attention_rows *rows, const float *keys,
+                                           const float *values, int64_t tile_start) {
+    attention_tile_body(rows, keys, values, tile_start);
+}
+
+static void qtf_attention_finish__avx512vnni(const float *out, const float *sum, float *result,
+                                             int head_dim) {
+    attention_finish_body(out, sum, result, head_dim);
+}
+
+static void qtf_softmax__avx512vnni(float *scores, size_t n) {
+    softmax_body(scores, n);
+}
+
 void qtf_fill_avx512vnni(qtf_kernels *table) {
     table->exp_f32 = qtf_exp_f32__avx512vnni;
     table->gemm.q8_rows = QTF_VNNI_ROWS;
@@ -43,6 +76,12 @@ void qtf_fill_avx512vnni(qtf_kernels *table) {
     table->gemm.f32 = qtf_gemm_f32__avx512vnni;
     table->gemm.quantise_row = qtf_quantise_row__avx512vnni;
     table->gemm.quantise_i8 = qtf_quantise_i8__avx512vnni;
+    table->rms_norm = qtf_rms_norm__avx512vnni;
+    table->rope = qtf_rope__avx512vnni;
+    table->swiglu = qtf_swiglu__avx512vnni;
+    table->attention_tile = qtf_attention_tile__avx512vnni;
+    table->attention_finish = qtf_attention_finish__avx512vnni;
+    table->softmax = qtf_softmax__avx512vnni;
 }
 QTF_TARGET_END
 #endif

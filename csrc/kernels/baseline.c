@@ -1,14 +1,19 @@
-#include "kernels/kernels.h"
-
+#include <math.h>
 #include <string.h>
 
+#include "kernels/kernels.h"
+
 #define QTF_VEC_BASELINE
+#define ATTENTION_ROWS 2
+#define ATTENTION_VECTORS 1
+#include "kernels/attention_body.h"
 #include "kernels/elementwise_body.h"
 #define QTF_F32_ROWS 2
 #define QTF_F32_VECS 1
 #include "kernels/gemm_f32_body.h"
 #include "kernels/gemm_q8_baseline.h"
 #include "kernels/gemm_quantise_body.h"
+#include "kernels/layers_body.h"
 
 static void qtf_exp_f32__baseline(const float *x, float *out, size_t n) {
     exp_f32_body(x, out, n);
@@ -57,6 +62,34 @@ static void qtf_widen_bf16__baseline(const uint16_t *x, float *out, int64_t n) {
     }
 }
 
+static void qtf_rms_norm__baseline(const float *x, const float *weight, float eps, float *out,
+                                   size_t n) {
+    rms_norm_body(x, weight, eps, out, n);
+}
+
+static void qtf_rope__baseline(float *x, const float *cosine, const float *sine, size_t n_heads,
+                               size_t half) {
+    rope_body(x, cosine, sine, n_heads, half);
+}
+
+static void qtf_swiglu__baseline(const float *gate, const float *up, float *out, size_t n) {
+    swiglu_body(gate, up, out, n);
+}
+
+static void qtf_attention_tile__baseline(const qtf_attention_rows *rows, const float *keys,
+                                         const float *values, int64_t tile_start) {
+    attention_tile_body(rows, keys, values, tile_start);
+}
+
+static void qtf_attention_finish__baseline(const float *out, const float *sum, float *result,
+                                           int head_dim) {
+    attention_finish_body(out, sum, result, head_dim);
+}
+
+static void qtf_softmax__baseline(float *scores, size_t n) {
+    softmax_body(scores, n);
+}
+
 void qtf_fill_baseline(qtf_kernels *table) {
     table->exp_f32 = qtf_exp_f32__baseline;
     table->gemm.q8_rows = 1;
@@ -68,4 +101,10 @@ void qtf_fill_baseline(qtf_kernels *table) {
     table->gemm.quantise_i8 = qtf_quantise_i8__baseline;
     table->gemm.widen_f16 = qtf_widen_f16__baseline;
     table->gemm.widen_bf16 = qtf_widen_bf16__baseline;
+    table->rms_norm = qtf_rms_norm__baseline;
+    table->rope = qtf_rope__baseline;
+    table->swiglu = qtf_swiglu__baseline;
+    table->attention_tile = qtf_attention_tile__baseline;
+    table->attention_finish = qtf_attention_finish__baseline;
+    table->softmax = qtf_softmax__baseline;
 }

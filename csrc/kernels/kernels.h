@@ -20,11 +20,48 @@
 #define QTF_HAVE_AVX2 QTF_X86
 #define QTF_HAVE_AVX512VNNI QTF_X86
 
+/* Keys of a sequence are taken in tiles [64 i, 64 (i + 1)), counted from the sequence's first. */
+enum { QTF_KEY_TILE = 64 };
+
+/*
+ * Rows of one attention task: queries of one sequence that share a key/value head, and what the
+ * online softmax knows of each so far. width is head_dim rounded up to 16.
+ */
+typedef struct {
+    int n, head_dim, width;
+    const int64_t *n_visible; /* [n]: keys of the sequence that the row sees */
+    const float *q;           /* [n, head_dim], times scale * log2(e) */
+    float *max;               /* [n]: largest score in base 2, -inf at first */
+    float *sum;               /* [n, 16]: sums of exp2(score - max) by lane, 0 at first */
+    float *out;               /* [n, width]: sums of exp2(score - max) * v, 0 at first */
+} qtf_attention_rows;
+
 typedef struct qtf_kernels {
     /* out[i] = exp(x[i]), i < n; within 2 ulp, exp(-inf) = 0, NaN stays NaN. In place is allowed.
      */
     void (*exp_f32)(const float *x, float *out, size_t n);
 
+    /* One row of RMSNorm: out[i] = x[i] / sqrt(mean(x^2) + eps) * weight[i], i < n. In place is
+     * allowed. */
+    void (*rms_norm)(const float *x, const float *weight, float eps, float *out, size_t n);
+
+    /* One position's rotary embedding, in place: x [n_heads, 2 half] turned by cosine, sine [half]:
+     * pairs are (i, i + half), as in Hugging Face's rotate_half. */
+    void (*rope)(float *x, const float *cosine, const float *sine, size_t n_heads, size_t half);
+
+    /* out[i] = gate[i] / (1 + exp(-gate[i])) * up[i], i < n. */
+    void (*swiglu)(const float *gate, const float *up, float *out, size_t n);
+
+    /* Take one key tile into the rows: keys [head_dim, QTF_KEY_TILE] and values
+     * [QTF_KEY_TILE, width], padded with zeros; tile_start is its first key. */
+    void (*attention_tile)(const qtf_attention_rows *rows, const float *keys, const float *values,
+                           int64_t tile_start);
+
+    /* result [head_dim] = out [width] / the sum of sum [16]. */
+    void (*attention_finish)(const float *out, const float *sum, float *result, int head_dim);
+
+    /* scores [n] become softmax(scores), in place; where all are -inf, zeros. */
+    void (*softmax)(float *scores, size_t n);
     qtf_gemm gemm;
 } qtf_kernels;
 

@@ -317,4 +317,24 @@ QTF_INLINE vf vf_exp(vf x) {
     return vf_where_less(x, low, vf_set1(0.0f), vf_scale2(p, n));
 }
 
+/*
+ * 2^x, within 2 ulp for -126 <= x <= 127: x = n + r with |r| <= 1/2, exactly, then a minimax
+ * polynomial of degree 6, whose relative error is below 2^-28. Every x < -126, -inf included, gives
+ * 0; x > 127 is out of range; NaN gives NaN.
+ */
+QTF_INLINE vf vf_exp2(vf x) {
+    vf low = vf_set1(-126.0f);
+    vf clamped = vf_max(low, x); /* this operand order keeps a NaN */
+    vf n = vf_round(clamped);
+    vf r = vf_sub(clamped, n);
+    vf p = vf_set1(0x1.41fbbcp-13f);
+    p = vf_fma(p, r, vf_set1(0x1.5f3e54p-10f));
+    p = vf_fma(p, r, vf_set1(0x1.3b2d4cp-7f));
+    p = vf_fma(p, r, vf_set1(0x1.c6aee8p-5f));
+    p = vf_fma(p, r, vf_set1(0x1.ebfbdcp-3f));
+    p = vf_fma(p, r, vf_set1(0x1.62e43p-1f));
+    p = vf_fma(p, r, vf_set1(1.0f));
+    return vf_where_less(x, low, vf_set1(0.0f), vf_scale2(p, n));
+}
+
 #endif

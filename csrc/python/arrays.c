@@ -72,7 +72,22 @@ PyArrayObject *qtf_py_output(PyObject *object, const char *name, int dtype, int 
     return array;
 }
 
+/* The bytes from the lowest to the highest element. */
+static void extent(PyArrayObject *array, const char **low, const char **high) {
+    *low = *high = PyArray_BYTES(array);
+    for (int i = 0; i < PyArray_NDIM(array); i++) {
+        npy_intp reach = (PyArray_DIM(array, i) - 1) * PyArray_STRIDE(array, i);
+        *(reach < 0 ? low : high) += reach;
+    }
+    *high += PyArray_ITEMSIZE(array);
+}
+
 int qtf_py_overlap(PyArrayObject *a, PyArrayObject *b) {
-    const char *a0 = PyArray_BYTES(a), *b0 = PyArray_BYTES(b);
-    return a0 < b0 + PyArray_NBYTES(b) && b0 < a0 + PyArray_NBYTES(a);
+    const char *a0, *a1, *b0, *b1;
+    if (PyArray_SIZE(a) == 0 || PyArray_SIZE(b) == 0) {
+        return 0;
+    }
+    extent(a, &a0, &a1);
+    extent(b, &b0, &b1);
+    return a0 < b1 && b0 < a1;
 }

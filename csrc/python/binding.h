@@ -40,7 +40,8 @@ PyArrayObject *qtf_py_input(PyObject *object, const char *name, int dtype, int n
 PyArrayObject *qtf_py_output(PyObject *object, const char *name, int dtype, int ndim,
                              const npy_intp *shape);
 
-/* Whether two arrays share memory; outputs that overlap their inputs are refused by the callers. */
+/* Whether the memory ranges of two arrays, strided ones too, meet; outputs that overlap their
+ * inputs are refused by the callers. */
 int qtf_py_overlap(PyArrayObject *a, PyArrayObject *b);
 
 /* The matrix inside a _core.Matrix, borrowed from it; NULL with TypeError for another object. */
@@ -49,5 +50,7 @@ const qtf_matrix *qtf_py_matrix(PyObject *object, const char *name);
 /* Each adds the functions and types of one file to the module; 0, or -1 with an exception set. */
 int qtf_py_add_runtime(PyObject *module);
 int qtf_py_add_matmul(PyObject *module);
+int qtf_py_add_layers(PyObject *module);
+int qtf_py_add_attention(PyObject *module);
 
 #endif

@@ -18,6 +18,8 @@ PyMODINIT_FUNC PyInit__core(void) {
     static int (*const add[])(PyObject *) = {
         qtf_py_add_runtime,
         qtf_py_add_matmul,
+        qtf_py_add_layers,
+        qtf_py_add_attention,
     };
     for (size_t i = 0; i < sizeof add / sizeof add[0]; i++) {
         if (add[i](module) < 0) {

@@ -1,0 +1,249 @@
+#include "core/attention.h"
+
+#include <math.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/dispatch.h"
+#include "core/memory.h"
+#include "core/pool.h"
+
+/* Rows of a task: enough to pay for laying out each key tile, few enough for the second cache. */
+enum { TASK_ROWS = 192 };
+
+/* Queries [first, first + n) of one sequence and the heads of one key/value head. */
+typedef struct {
+    int64_t sequence, kv_head, first, n;
+    int64_t cost; /* keys seen by the last query times queries */
+} attention_task;
+
+typedef struct {
+    const qtf_attention_args *args;
+    const qtf_kernels *kernels;
+    const attention_task *tasks;
+    _Atomic bool out_of_memory;
+} attention_job;
+
+static int64_t min64(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+/* Longest first, so that no thread is left with a long task at the end. */
+static int by_cost(const void *a, const void *b) {
+    int64_t x = ((const attention_task *)a)->cost, y = ((const attention_task *)b)->cost;
+    return (x < y) - (x > y);
+}
+
+/* Keys of the sequence that its query i sees. */
+static int64_t visible_keys(const qtf_attention_args *args, int64_t sequence, int64_t i) {
+    int64_t nq = args->q_offsets[sequence + 1] - args->q_offsets[sequence];
+    int64_t nk = args->k_offsets[sequence + 1] - args->k_offsets[sequence];
+    return args->causal ? nk - nq + i + 1 : nk;
+}
+
+/* keys [head_dim, QTF_KEY_TILE] and values [QTF_KEY_TILE, width] of n keys, padded with zeros. */
+static void lay_out_tile(const float *k, ptrdiff_t k_stride, const float *v, ptrdiff_t v_stride,
+                         int64_t n, int64_t head_dim, int64_t width, float *keys, float *values) {
+    for (int64_t j = 0; j < n; j++) {
+        for (int64_t d = 0; d < head_dim; d++) {
+            keys[d * QTF_KEY_TILE + j] = k[j * k_stride + d];
+        }
+        memcpy(values + j * width, v + j * v_stride, (size_t)head_dim * sizeof(float));
+        memset(values + j * width + head_dim, 0, (size_t)(width - head_dim) * sizeof(float));
+    }
+    for (int64_t d = 0; n < QTF_KEY_TILE && d < head_dim; d++) {
+        memset(keys + d * QTF_KEY_TILE + n, 0, (size_t)(QTF_KEY_TILE - n) * sizeof(float));
+    }
+}
+
+/* All of a task in one piece of memory; start is what qtf_free takes. */
+typedef struct {
+    void *start;
+    int64_t *n_visible;
+    float *q, *max, *sum, *out, *keys, *values;
+} workspace;
+
+static bool workspace_init(workspace *w, int64_t rows, int64_t head_dim, int64_t width) {
+    int64_t padded = (rows + 15) / 16 * 16;
+    size_t floats =
+        (size_t)(padded * (2 + 1 + 16 + head_dim + width) + QTF_KEY_TILE * (head_dim + width));
+    float *p = qtf_alloc(floats, sizeof(float));
+    w->start = p;
+    if (!p) {
+        return false;
+    }
+    w->n_visible = (int64_t *)(void *)p;
+    p += 2 * padded;
+    w->max = p, p += padded;
+    w->sum = p, p += 16 * padded;
+    w->q = p, p += padded * head_dim;
+    w->out = p, p += padded * width;
+    w->keys = p, p += QTF_KEY_TILE * head_dim;
+    w->values = p;
+    return true;
+}
+
+/* Copy the task's queries, in base 2, and set the online softmax to its start. */
+static void load_rows(const qtf_attention_args *args, const attention_task *task, workspace *w,
+                      int64_t group, int64_t width) {
+    int64_t head_dim = args->head_dim;
+    float scale = (float)((double)args->scale * 1.4426950408889634);
+    for (int64_t i = 0; i < task->n; i++) {
+        const float *q = args->q +
+                         (args->q_offsets[task->sequence] + task->first + i) * args->q_stride +
+                         task->kv_head * group * head_dim;
+        float *copy = w->q + i * group * head_dim;
+        for (int64_t d = 0; d < group * head_dim; d++) {
+            copy[d] = q[d] * scale;
+        }
+        for (int64_t g = 0; g < group; g++) {
+            w->n_visible[i * group + g] = visible_keys(args, task->sequence, task->first + i);
+            w->max[i * group + g] = -INFINITY;
+        }
+    }
+    memset(w->sum, 0, (size_t)(task->n * group * 16) * sizeof(float));
+    memset(w->out, 0, (size_t)(task->n * group * width) * sizeof(float));
+}
+
+static void attention_task_run(void *context, int64_t index) {
+    attention_job *job = context;
+    const qtf_attention_args *args = job->args;
+    const attention_task *task = &job->tasks[index];
+    int64_t group = args->n_heads / args->n_kv_heads, head_dim = args->head_dim;
+    int64_t rows = task->n * group, width = (head_dim + 15) / 16 * 16;
+    workspace w;
+    if (!workspace_init(&w, rows, head_dim, width)) {
+        atomic_store(&job->out_of_memory, true);
+        return;
+    }
+    load_rows(args, task, &w, group, width);
+    qtf_attention_rows state = {.n = (int)rows,
+                                .head_dim = (int)head_dim,
+                                .width = (int)width,
+                                .n_visible = w.n_visible,
+                                .q = w.q,
+                                .max = w.max,
+                                .sum = w.sum,
+                                .out = w.out};
+    int64_t n_keys = visible_keys(args, task->sequence, task->first + task->n - 1);
+    const float *k =
+        args->k + args->k_offsets[task->sequence] * args->k_stride + task->kv_head * head_dim;
+    const float *v =
+        args->v + args->k_offsets[task->sequence] * args->v_stride + task->kv_head * head_dim;
+    for (int64_t start = 0; start < n_keys; start += QTF_KEY_TILE) {
+        lay_out_tile(k + start * args->k_stride, args->k_stride, v + start * args->v_stride,
+                     args->v_stride, min64(QTF_KEY_TILE, n_keys - start), head_dim, width, w.keys,
+                     w.values);
+        job->kernels->attention_tile(&state, w.keys, w.values, start);
+    }
+    for (int64_t r = 0; r < rows; r++) {
+        int64_t row = args->q_offsets[task->sequence] + task->first + r / group;
+        int64_t head = task->kv_head * group + r % group;
+        job->kernels->attention_finish(w.out + r * width, w.sum + 16 * r,
+                                       args->out + (row * args->n_heads + head) * head_dim,
+                                       (int)head_dim);
+    }
+    qtf_free(w.start);
+}
+
+/* Write the tasks if there is room for them, and return how many there are. */
+static int64_t make_tasks(const qtf_attention_args *args, int64_t block, attention_task *tasks) {
+    int64_t count = 0;
+    for (int64_t s = 0; s < args->n_sequences; s++) {
+        int64_t nq = args->q_offsets[s + 1] - args->q_offsets[s];
+        if (!tasks) {
+            count += (nq + block - 1) / block * args->n_kv_heads;
+            continue;
+        }
+        for (int64_t first = 0; first < nq; first += block) {
+            int64_t n = min64(block, nq - first);
+            int64_t cost = n * visible_keys(args, s, first + n - 1);
+            for (int64_t h = 0; h < args->n_kv_heads; h++) {
+                tasks[count++] = (attention_task){s, h, first, n, cost};
+            }
+        }
+    }
+    return count;
+}
+
+static bool heads_are_valid(int64_t n_heads, int64_t n_kv_heads, int64_t head_dim) {
+    return n_kv_heads >= 1 && n_heads >= 1 && n_heads % n_kv_heads == 0 && head_dim >= 1 &&
+           head_dim <= QTF_MAX_HEAD_DIM;
+}
+
+qtf_status qtf_attention(const qtf_attention_args *args) {
+    if (!heads_are_valid(args->n_heads, args->n_kv_heads, args->head_dim)) {
+        return QTF_BAD_ARGUMENT;
+    }
+    for (int64_t s = 0; s < args->n_sequences; s++) {
+        if (args->q_offsets[s] < args->q_offsets[s + 1] && visible_keys(args, s, 0) < 1) {
+            return QTF_BAD_ARGUMENT;
+        }
+    }
+    int64_t group = args->n_heads / args->n_kv_heads;
+    int64_t block = group < TASK_ROWS ? TASK_ROWS / group : 1;
+    int64_t n_tasks = make_tasks(args, block, NULL);
+    attention_task *tasks = qtf_alloc((size_t)n_tasks, sizeof *tasks);
+    if (!tasks) {
+        return QTF_NO_MEMORY;
+    }
+    make_tasks(args, block, tasks);
+    qsort(tasks, (size_t)n_tasks, sizeof *tasks, by_cost);
+    attention_job job = {.args = args, .kernels = qtf_active_kernels(), .tasks = tasks};
+    qtf_status status = qtf_parallel_for(n_tasks, attention_task_run, &job);
+    if (status == QTF_OK && atomic_load(&job.out_of_memory)) {
+        status = QTF_NO_MEMORY;
+    }
+    qtf_free(tasks);
+    return status;
+}
+
+typedef struct {
+    const qtf_kernels *kernels;
+    const float *q, *k, *mask;
+    float *weights;
+    int64_t group, head_dim, nq, nk;
+    float scale;
+    bool causal;
+} weights_job;
+
+/* Head task / nq, query task % nq. */
+static void weights_task(void *context, int64_t task) {
+    const weights_job *job = context;
+    int64_t i = task % job->nq, head = task / job->nq;
+    const float *q = job->q + task * job->head_dim;
+    const float *k = job->k + head / job->group * job->nk * job->head_dim;
+    const float *mask = job->mask ? job->mask + task * job->nk : NULL;
+    float *row = job->weights + task * job->nk;
+    int64_t visible = job->causal ? job->nk - job->nq + i + 1 : job->nk;
+    for (int64_t j = 0; j < job->nk; j++) {
+        float dot = 0.0f;
+        for (int64_t d = 0; d < job->head_dim; d++) {
+            dot += q[d] * k[j * job->head_dim + d];
+        }
+        row[j] = j < visible ? dot * job->scale + (mask ? mask[j] : 0.0f) : -INFINITY;
+    }
+    job->kernels->softmax(row, (size_t)job->nk);
+}
+
+qtf_status qtf_attention_weights(const float *q, const float *k, const float *mask, int64_t n_heads,
+                                 int64_t n_kv_heads, int64_t head_dim, int64_t nq, int64_t nk,
+                                 float scale, bool causal, float *weights) {
+    if (!heads_are_valid(n_heads, n_kv_heads, head_dim) ||
+        (nq > 0 && (causal ? nk - nq + 1 : nk) < 1)) {
+        return QTF_BAD_ARGUMENT;
+    }
+    weights_job job = {qtf_active_kernels(),
+                       q,
+                       k,
+                       mask,
+                       weights,
+                       n_heads / n_kv_heads,
+                       head_dim,
+                       nq,
+                       nk,
+                       scale,
+                       causal};
+    return qtf_parallel_for(n_heads * nq, weights_task, &job);
+}

@@ -1,0 +1,56 @@
+/*
+ * Scaled dot-product attention with grouped queries over a ragged batch, with an online softmax
+ * over key tiles: the matrix of weights is never in memory.
+ *
+ * Numeric contract: keys are taken in tiles of QTF_KEY_TILE counted from the sequence's first key,
+ * a score is one chain of fused multiply-adds over ascending head_dim, an output one over ascending
+ * keys. So a query's result depends on itself and the keys that it sees alone: not on the batch,
+ * the thread count, other queries, or which call put the earlier keys there.
+ */
+#ifndef QTF_ATTENTION_H
+#define QTF_ATTENTION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/status.h"
+
+/*
+ * Everything is borrowed. Rows of q and k, v may lie apart (strides in floats), so that they can be
+ * parts of one buffer; heads within a row are contiguous. Sequence s has the queries
+ * q_offsets[s] … q_offsets[s + 1] - 1 and the keys k_offsets[s] … k_offsets[s + 1] - 1.
+ */
+typedef struct {
+    const float *q; /* [rows, n_heads, head_dim] */
+    const float *k; /* [rows, n_kv_heads, head_dim] */
+    const float *v; /* [rows, n_kv_heads, head_dim] */
+    float *out;     /* [rows of q, n_heads, head_dim], contiguous, apart from q, k and v */
+    ptrdiff_t q_stride, k_stride, v_stride;
+    const int64_t *q_offsets, *k_offsets; /* [n_sequences + 1], not descending */
+    int64_t n_sequences;
+    int64_t n_heads, n_kv_heads, head_dim; /* head h uses key head h / (n_heads / n_kv_heads) */
+    float scale;                           /* scores are scale * (q · k) */
+    bool causal; /* query i of nq sees keys 0 … nk - nq + i; else it sees all nk */
+} qtf_attention_args;
+
+enum { QTF_MAX_HEAD_DIM = 1024 };
+
+/*
+ * QTF_BAD_ARGUMENT when n_heads is not a multiple of n_kv_heads, head_dim is not in
+ * 1 … QTF_MAX_HEAD_DIM, or a query would see no key. Parallel. A NaN or infinity in what a query
+ * sees makes its result NaN.
+ */
+qtf_status qtf_attention(const qtf_attention_args *args);
+
+/*
+ * The weights themselves, for looking at: weights [n_heads, nq, nk] = softmax(scale * q · kᵀ +
+ * mask) of one sequence, q [n_heads, nq, head_dim] and k [n_kv_heads, nk, head_dim] contiguous.
+ * mask [n_heads, nq, nk] may be NULL; a row masked with -inf throughout gets zeros. causal as above
+ * comes on top. QTF_BAD_ARGUMENT as above.
+ */
+qtf_status qtf_attention_weights(const float *q, const float *k, const float *mask, int64_t n_heads,
+                                 int64_t n_kv_heads, int64_t head_dim, int64_t nq, int64_t nk,
+                                 float scale, bool causal, float *weights);
+
+#endif

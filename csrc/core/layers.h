@@ -1,0 +1,29 @@
+/* Layers that work row by row: RMSNorm, rotary embedding, SwiGLU. All are parallel over rows. */
+#ifndef QTF_LAYERS_H
+#define QTF_LAYERS_H
+
+#include <stdint.h>
+
+#include "core/status.h"
+
+/*
+ * out [rows, d] = x [rows, d] / sqrt(mean(x^2) + eps) * weight [d], with the mean over d. d >= 1.
+ * out may be x.
+ */
+qtf_status qtf_rms_norm(const float *x, const float *weight, float eps, int64_t rows, int64_t d,
+                        float *out);
+
+/*
+ * Rotary embedding in place. Row i of x [rows, width] starts with n_heads heads of 2 * half
+ * numbers; each is turned by the angles of position positions[i], whose cosines and sines are rows
+ * of cosine and sine [n_positions, half]: (a, b) = (x[j], x[j + half]) become
+ * (a cos - b sin, b cos + a sin). n_heads * 2 * half <= width.
+ * QTF_BAD_ARGUMENT when a position is not in [0, n_positions): then nothing is changed.
+ */
+qtf_status qtf_rope(float *x, int64_t rows, int64_t width, const float *cosine, const float *sine,
+                    int64_t n_positions, int64_t half, const int64_t *positions, int64_t n_heads);
+
+/* out [rows, f] = silu(gate) * up, where row i of gate_up [rows, 2 f] is gate then up. */
+qtf_status qtf_swiglu(const float *gate_up, int64_t rows, int64_t f, float *out);
+
+#endif

@@ -1,0 +1,84 @@
+/* Bodies of the norm, rotary and activation kernels, compiled once for each instruction set. */
+#ifndef QTF_LAYERS_BODY_H
+#define QTF_LAYERS_BODY_H
+
+#include "kernels/vec.h"
+
+/* Four accumulators hide the latency of the sum; lane j of accumulator i holds x[64 c + 16 i + j].
+ */
+QTF_INLINE float sum_of_squares(const float *x, size_t n) {
+    vf acc[4];
+    QTF_UNROLL for (int i = 0; i < 4; i++) {
+        acc[i] = vf_set1(0.0f);
+    }
+    size_t j = 0;
+    for (; j + 4 * VF <= n; j += 4 * VF) {
+        QTF_UNROLL for (int i = 0; i < 4; i++) {
+            vf a = vf_load(x + j + (size_t)(VF * i));
+            acc[i] = vf_fma(a, a, acc[i]);
+        }
+    }
+    QTF_UNROLL for (int i = 0; i < 4; i++) {
+        if (j < n) {
+            int lanes = n - j < VF ? (int)(n - j) : VF;
+            vf a = vf_load_n(x + j, lanes);
+            acc[i] = vf_fma(a, a, acc[i]);
+            j += (size_t)lanes;
+        }
+    }
+    return vf_sum(vf_add(vf_add(acc[0], acc[1]), vf_add(acc[2], acc[3])));
+}
+
+QTF_INLINE void rms_norm_body(const float *x, const float *weight, float eps, float *out,
+                              size_t n) {
+    float mean = sum_of_squares(x, n) / (float)n;
+    vf scale = vf_set1(1.0f / sqrtf(mean + eps));
+    size_t i = 0;
+    for (; i + VF <= n; i += VF) {
+        vf_store(out + i, vf_mul(vf_mul(vf_load(x + i), scale), vf_load(weight + i)));
+    }
+    if (i < n) {
+        int rest = (int)(n - i);
+        vf y = vf_mul(vf_mul(vf_load_n(x + i, rest), scale), vf_load_n(weight + i, rest));
+        vf_store_n(out + i, y, rest);
+    }
+}
+
+QTF_INLINE void rope_body(float *x, const float *cosine, const float *sine, size_t n_heads,
+                          size_t half) {
+    for (size_t h = 0; h < n_heads; h++, x += 2 * half) {
+        size_t i = 0;
+        for (; i + VF <= half; i += VF) {
+            vf a = vf_load(x + i), b = vf_load(x + half + i);
+            vf c = vf_load(cosine + i), s = vf_load(sine + i);
+            vf_store(x + i, vf_sub(vf_mul(a, c), vf_mul(b, s)));
+            vf_store(x + half + i, vf_add(vf_mul(b, c), vf_mul(a, s)));
+        }
+        if (i < half) {
+            int rest = (int)(half - i);
+            vf a = vf_load_n(x + i, rest), b = vf_load_n(x + half + i, rest);
+            vf c = vf_load_n(cosine + i, rest), s = vf_load_n(sine + i, rest);
+            vf_store_n(x + i, vf_sub(vf_mul(a, c), vf_mul(b, s)), rest);
+            vf_store_n(x + half + i, vf_add(vf_mul(b, c), vf_mul(a, s)), rest);
+        }
+    }
+}
+
+/* g / (1 + exp(-g)) * u. exp stops at 2e38, so that the quotient fades to 0 and never to NaN. */
+QTF_INLINE vf silu_times(vf g, vf u) {
+    vf e = vf_exp(vf_sub(vf_set1(0.0f), g));
+    return vf_mul(vf_div(g, vf_add(vf_set1(1.0f), e)), u);
+}
+
+QTF_INLINE void swiglu_body(const float *gate, const float *up, float *out, size_t n) {
+    size_t i = 0;
+    for (; i + VF <= n; i += VF) {
+        vf_store(out + i, silu_times(vf_load(gate + i), vf_load(up + i)));
+    }
+    if (i < n) {
+        int rest = (int)(n - i);
+        vf_store_n(out + i, silu_times(vf_load_n(gate + i, rest), vf_load_n(up + i, rest)), rest);
+    }
+}
+
+#endif

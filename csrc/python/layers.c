@@ -1,0 +1,189 @@
+/* rms_norm, rope, swiglu. */
+
+#include "python/binding.h"
+
+#include "core/layers.h"
+
+/* The result array, refused when it shares memory with an input. A new reference or NULL. */
+static PyArrayObject *apart(PyObject *out, const npy_intp *shape, PyArrayObject *input,
+                            const char *name) {
+    PyArrayObject *result = qtf_py_output(out, "out", NPY_FLOAT32, 2, shape);
+    if (result && qtf_py_overlap(result, input)) {
+        PyErr_Format(PyExc_ValueError, "out: expected memory apart from %s's, got an overlap",
+                     name);
+        Py_CLEAR(result);
+    }
+    return result;
+}
+
+/* Give result back, or raise and drop it. */
+static PyObject *finish(qtf_status status, PyArrayObject *result) {
+    if (status != QTF_OK) {
+        Py_XDECREF(result);
+        return qtf_py_raise(status, NULL);
+    }
+    return (PyObject *)result;
+}
+
+static PyObject *rms_norm(PyObject *module, PyObject *args, PyObject *kwargs) {
+    (void)module;
+    static char *names[] = {"x", "weight", "eps", "out", NULL};
+    PyObject *x_object, *weight_object, *out_object = NULL;
+    double eps;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOd|O:rms_norm", names, &x_object,
+                                     &weight_object, &eps, &out_object)) {
+        return NULL;
+    }
+    PyArrayObject *weight = NULL, *out = NULL;
+    PyArrayObject *x = qtf_py_input(x_object, "x", NPY_FLOAT32, 2);
+    if (!x || !(weight = qtf_py_input(weight_object, "weight", NPY_FLOAT32, 1))) {
+        goto done;
+    }
+    npy_intp rows = PyArray_DIM(x, 0), d = PyArray_DIM(x, 1);
+    if (d < 1 || PyArray_DIM(weight, 0) != d) {
+        PyErr_Format(PyExc_ValueError,
+                     "weight: expected one number for each of x's columns, at least 1; got %zd for "
+                     "x of [%zd, %zd]",
+                     (Py_ssize_t)PyArray_DIM(weight, 0), (Py_ssize_t)rows, (Py_ssize_t)d);
+        goto done;
+    }
+    if (!(eps >= 0.0 && eps <= 1e30)) {
+        PyErr_SetString(PyExc_ValueError, "eps: expected a finite number, 0 or above");
+        goto done;
+    }
+    out = apart(out_object, PyArray_DIMS(x), x, "x");
+    if (out && qtf_py_overlap(out, weight)) {
+        PyErr_SetString(PyExc_ValueError, "out: expected memory apart from weight's, got an "
+                                          "overlap");
+        Py_CLEAR(out);
+    }
+    if (out) {
+        qtf_status status;
+        Py_BEGIN_ALLOW_THREADS;
+        status = qtf_rms_norm(PyArray_DATA(x), PyArray_DATA(weight), (float)eps, rows, d,
+                              PyArray_DATA(out));
+        Py_END_ALLOW_THREADS;
+        out = (PyArrayObject *)finish(status, out);
+    }
+done:
+    Py_XDECREF(x);
+    Py_XDECREF(weight);
+    return (PyObject *)out;
+}
+
+static int check_positions(PyArrayObject *positions, npy_intp n_positions) {
+    const npy_int64 *p = PyArray_DATA(positions);
+    for (npy_intp i = 0; i < PyArray_DIM(positions, 0); i++) {
+        if (p[i] < 0 || p[i] >= n_positions) {
+            PyErr_Format(PyExc_ValueError,
+                         "positions[%zd]: expected 0 to %zd, the rows of cos, got %lld",
+                         (Py_ssize_t)i, (Py_ssize_t)n_positions - 1, (long long)p[i]);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static PyObject *rope(PyObject *module, PyObject *args, PyObject *kwargs) {
+    (void)module;
+    static char *names[] = {"x", "cos", "sin", "positions", "n_heads", NULL};
+    PyObject *x_object, *cos_object, *sin_object, *positions_object;
+    Py_ssize_t n_heads;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOOn:rope", names, &x_object, &cos_object,
+                                     &sin_object, &positions_object, &n_heads)) {
+        return NULL;
+    }
+    PyObject *result = NULL;
+    PyArrayObject *x = NULL, *cosine = NULL, *sine = NULL, *positions = NULL;
+    if (!PyArray_Check(x_object) || PyArray_NDIM((PyArrayObject *)x_object) != 2) {
+        PyErr_SetString(PyExc_TypeError, "x: expected a NumPy array of float32 [T, width]");
+        goto done;
+    }
+    x = qtf_py_output(x_object, "x", NPY_FLOAT32, 2, PyArray_DIMS((PyArrayObject *)x_object));
+    if (!x || !(cosine = qtf_py_input(cos_object, "cos", NPY_FLOAT32, 2)) ||
+        !(sine = qtf_py_input(sin_object, "sin", NPY_FLOAT32, 2)) ||
+        !(positions = qtf_py_input(positions_object, "positions", NPY_INT64, 1))) {
+        goto done;
+    }
+    npy_intp rows = PyArray_DIM(x, 0), width = PyArray_DIM(x, 1);
+    npy_intp n_positions = PyArray_DIM(cosine, 0), half = PyArray_DIM(cosine, 1);
+    if (PyArray_DIM(sine, 0) != n_positions || PyArray_DIM(sine, 1) != half) {
+        PyErr_Format(PyExc_ValueError, "sin: expected the shape of cos, [%zd, %zd], got [%zd, %zd]",
+                     (Py_ssize_t)n_positions, (Py_ssize_t)half, (Py_ssize_t)PyArray_DIM(sine, 0),
+                     (Py_ssize_t)PyArray_DIM(sine, 1));
+        goto done;
+    }
+    if (PyArray_DIM(positions, 0) != rows) {
+        PyErr_Format(PyExc_ValueError, "positions: expected one for each of x's %zd rows, got %zd",
+                     (Py_ssize_t)rows, (Py_ssize_t)PyArray_DIM(positions, 0));
+        goto done;
+    }
+    if (half < 1 || n_heads < 0 || n_heads > width / (2 * half)) {
+        PyErr_Format(PyExc_ValueError,
+                     "n_heads: expected heads of %zd numbers, twice the columns of cos, to fit in "
+                     "x's rows of %zd, got %zd heads",
+                     2 * (Py_ssize_t)half, (Py_ssize_t)width, n_heads);
+        goto done;
+    }
+    if (check_positions(positions, n_positions) < 0) {
+        goto done;
+    }
+    if (qtf_py_overlap(x, cosine) || qtf_py_overlap(x, sine) || qtf_py_overlap(x, positions)) {
+        PyErr_SetString(PyExc_ValueError, "x: expected memory apart from cos, sin and positions, "
+                                          "got an overlap");
+        goto done;
+    }
+    qtf_status status;
+    Py_BEGIN_ALLOW_THREADS;
+    status = qtf_rope(PyArray_DATA(x), rows, width, PyArray_DATA(cosine), PyArray_DATA(sine),
+                      n_positions, half, PyArray_DATA(positions), n_heads);
+    Py_END_ALLOW_THREADS;
+    result = status == QTF_OK ? Py_NewRef(Py_None) : qtf_py_raise(status, NULL);
+done:
+    Py_XDECREF(x);
+    Py_XDECREF(cosine);
+    Py_XDECREF(sine);
+    Py_XDECREF(positions);
+    return result;
+}
+
+static PyObject *swiglu(PyObject *module, PyObject *args, PyObject *kwargs) {
+    (void)module;
+    static char *names[] = {"gate_up", "out", NULL};
+    PyObject *x_object, *out_object = NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|O:swiglu", names, &x_object, &out_object)) {
+        return NULL;
+    }
+    PyArrayObject *x = qtf_py_input(x_object, "gate_up", NPY_FLOAT32, 2), *out = NULL;
+    if (!x) {
+        return NULL;
+    }
+    npy_intp shape[2] = {PyArray_DIM(x, 0), PyArray_DIM(x, 1) / 2};
+    if (PyArray_DIM(x, 1) % 2 != 0 || shape[1] < 1) {
+        PyErr_Format(PyExc_ValueError,
+                     "gate_up: expected an even number of columns, gate then up, got %zd",
+                     (Py_ssize_t)PyArray_DIM(x, 1));
+    } else if ((out = apart(out_object, shape, x, "gate_up"))) {
+        qtf_status status;
+        Py_BEGIN_ALLOW_THREADS;
+        status = qtf_swiglu(PyArray_DATA(x), shape[0], shape[1], PyArray_DATA(out));
+        Py_END_ALLOW_THREADS;
+        out = (PyArrayObject *)finish(status, out);
+    }
+    Py_DECREF(x);
+    return (PyObject *)out;
+}
+
+#define KEYWORDS METH_VARARGS | METH_KEYWORDS
+static PyMethodDef methods[] = {
+    {"rms_norm", (PyCFunction)(void (*)(void))rms_norm, KEYWORDS,
+     "rms_norm(x, weight, eps, out=None) -> out"},
+    {"rope", (PyCFunction)(void (*)(void))rope, KEYWORDS,
+     "rope(x, cos, sin, positions, n_heads), in place"},
+    {"swiglu", (PyCFunction)(void (*)(void))swiglu, KEYWORDS, "swiglu(gate_up, out=None) -> out"},
+    {NULL, NULL, 0, NULL},
+};
+
+int qtf_py_add_layers(PyObject *module) {
+    return PyModule_AddFunctions(module, methods);
+}

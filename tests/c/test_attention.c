@@ -1,0 +1,140 @@
+/* Attention on every instruction set: the closed form in double, views, tasks on three threads. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "core/qtf.h"
+
+static uint32_t state = 1;
+
+static float *random_floats(int64_t n) {
+    float *a = malloc((size_t)(n ? n : 1) * sizeof *a);
+    for (int64_t i = 0; i < n; i++) {
+        state = state * 1664525u + 1013904223u;
+        a[i] = (float)(state >> 8) / 8388608.0f - 1.0f;
+    }
+    return a;
+}
+
+/* Result of query row, head h of sequence s, in double. */
+static void closed_form(const qtf_attention_args *a, int64_t s, int64_t i, int64_t h,
+                        double *result) {
+    int64_t nq = a->q_offsets[s + 1] - a->q_offsets[s], nk = a->k_offsets[s + 1] - a->k_offsets[s];
+    int64_t n = a->causal ? nk - nq + i + 1 : nk, d = a->head_dim;
+    const float *q = a->q + (a->q_offsets[s] + i) * a->q_stride + h * d;
+    int64_t kv = h / (a->n_heads / a->n_kv_heads);
+    double total = 0.0;
+    memset(result, 0, (size_t)d * sizeof *result);
+    for (int64_t j = 0; j < n; j++) {
+        const float *k = a->k + (a->k_offsets[s] + j) * a->k_stride + kv * d;
+        const float *v = a->v + (a->k_offsets[s] + j) * a->v_stride + kv * d;
+        double score = 0.0;
+        for (int64_t x = 0; x < d; x++) {
+            score += (double)q[x] * k[x];
+        }
+        double weight = exp(score * a->scale);
+        total += weight;
+        for (int64_t x = 0; x < d; x++) {
+            result[x] += weight * v[x];
+        }
+    }
+    for (int64_t x = 0; x < d; x++) {
+        result[x] /= total;
+    }
+}
+
+static void test_batch(int64_t group, int64_t n_kv_heads, int64_t d, bool causal) {
+    static const int64_t q_offsets[] = {0, 70, 70, 71, 104}, k_offsets[] = {0, 70, 75, 140, 205};
+    enum { SEQUENCES = 4, Q_ROWS = 104, K_ROWS = 205 };
+    int64_t n_heads = group * n_kv_heads, kv_stride = 2 * n_kv_heads * d;
+    float *q = random_floats(Q_ROWS * n_heads * d), *kv = random_floats(K_ROWS * kv_stride);
+    float *out = random_floats(Q_ROWS * n_heads * d);
+    qtf_attention_args args = {.q = q,
+                               .k = kv,
+                               .v = kv + n_kv_heads * d,
+                               .out = out,
+                               .q_stride = n_heads * d,
+                               .k_stride = kv_stride,
+                               .v_stride = kv_stride,
+                               .q_offsets = q_offsets,
+                               .k_offsets = k_offsets,
+                               .n_sequences = SEQUENCES,
+                               .n_heads = n_heads,
+                               .n_kv_heads = n_kv_heads,
+                               .head_dim = d,
+                               .scale = 0.7f,
+                               .causal = causal};
+    CHECK(qtf_attention(&args) == QTF_OK);
+    double *expected = malloc((size_t)d * sizeof *expected);
+    for (int64_t s = 0; s < SEQUENCES; s++) {
+        for (int64_t i = 0; i < q_offsets[s + 1] - q_offsets[s]; i++) {
+            for (int64_t h = 0; h < n_heads; h++) {
+                closed_form(&args, s, i, h, expected);
+                const float *got = out + ((q_offsets[s] + i) * n_heads + h) * d;
+                double worst = 0.0;
+                for (int64_t x = 0; x < d; x++) {
+                    worst = fmax(worst, fabs(got[x] - expected[x]));
+                }
+                CHECK(worst < 3e-6);
+            }
+        }
+    }
+    free(expected), free(q), free(kv), free(out);
+}
+
+static void test_refusals(void) {
+    static const int64_t two[] = {0, 2}, one[] = {0, 1};
+    float x[8] = {0}, out[8];
+    qtf_attention_args good = {.q = x,
+                               .k = x,
+                               .v = x,
+                               .out = out,
+                               .q_stride = 4,
+                               .k_stride = 4,
+                               .v_stride = 4,
+                               .q_offsets = two,
+                               .k_offsets = two,
+                               .n_sequences = 1,
+                               .n_heads = 2,
+                               .n_kv_heads = 2,
+                               .head_dim = 2,
+                               .scale = 1.0f,
+                               .causal = true};
+    qtf_attention_args a = good;
+    CHECK(qtf_attention(&a) == QTF_OK);
+    a.k_offsets = one;
+    CHECK(qtf_attention(&a) == QTF_BAD_ARGUMENT);
+    a = good, a.n_heads = 3;
+    CHECK(qtf_attention(&a) == QTF_BAD_ARGUMENT);
+    a = good, a.head_dim = 0;
+    CHECK(qtf_attention(&a) == QTF_BAD_ARGUMENT);
+    a = good, a.n_sequences = 0;
+    CHECK(qtf_attention(&a) == QTF_OK);
+    float weights[8];
+    CHECK(qtf_attention_weights(x, x, NULL, 2, 1, 2, 2, 2, 1.0f, true, weights) == QTF_OK);
+    CHECK(weights[0] == 1.0f && weights[1] == 0.0f && weights[2] == 0.5f);
+    CHECK(qtf_attention_weights(x, x, NULL, 2, 1, 2, 2, 1, 1.0f, true, weights) ==
+          QTF_BAD_ARGUMENT);
+}
+
+int main(void) {
+    qtf_dispatch_init();
+    qtf_pool_init();
+    qtf_pool_set_threads(3);
+    static const int64_t groups[] = {1, 2, 7}, dims[] = {1, 4, 12, 16, 20, 64, 80};
+    for (int isa = 0; isa < QTF_ISA_COUNT; isa++) {
+        if (qtf_use_isa((qtf_isa)isa) != QTF_OK) {
+            continue;
+        }
+        for (int g = 0; g < 3; g++) {
+            for (int i = 0; i < 7; i++) {
+                test_batch(groups[g], 2, dims[i], true);
+                test_batch(groups[g], 1, dims[i], false);
+            }
+        }
+        test_refusals();
+    }
+    printf("test_attention: %d failed\n", checks_failed);
+    return checks_failed != 0;
+}
