@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pyqtf.formats.atomic import atomic_write
+from pyqtf._files import atomic_write
 from pyqtf.formats.errors import FormatError
 from pyqtf.formats.mapped import MappedFile, Tensor
 from pyqtf.formats.strict_json import parse_object, read_object

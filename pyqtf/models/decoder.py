@@ -1,0 +1,114 @@
+"""The forward pass of a decoder-only Transformer."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyqtf import _core
+from pyqtf.models.config import ModelConfig
+from pyqtf.models.weights import LayerWeights, Weights
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+
+# Rows that the feed-forward network takes at once: enough to keep the kernels busy, few enough
+# that its wide rows stay small beside the weights.
+_BLOCK = 512
+
+
+class Decoder:
+    """Token ids in, final hidden states out.
+
+    Texts of different lengths lie one behind the other without padding; `offsets` says where each
+    begins. A text's hidden states don't depend on its neighbours, in no bit.
+
+    Parameters
+    ----------
+    config : ModelConfig
+        The model's shape.
+    weights : Weights
+        Its packed weights.
+    """
+
+    def __init__(self, config: ModelConfig, weights: Weights) -> None:
+        self.config = config
+        self.weights = weights
+        self._angles = rotary_angles(config, min(1024, config.max_position_embeddings))
+
+    def __call__(self, ids: Ints, offsets: Ints) -> Floats:
+        """Run the whole network.
+
+        Parameters
+        ----------
+        ids : int64 [T]
+            The texts, one behind the other.
+        offsets : int64 [n_texts + 1]
+            Text s is ``ids[offsets[s]:offsets[s + 1]]``.
+
+        Returns
+        -------
+        float32 [T, hidden_size]
+            Hidden states behind the last norm; the head turns them into logits.
+
+        Raises
+        ------
+        ValueError
+            The hidden states are not finite.
+        """
+        weights, eps = self.weights, self.config.rms_norm_eps
+        positions = np.concatenate([np.arange(n) for n in np.diff(offsets)])
+        x = weights.embed.rows(ids)  # [T, hidden_size]
+        for layer in weights.layers:
+            self._attend(layer, x, positions, offsets)
+            for start in range(0, len(x), _BLOCK):
+                self._feed_forward(layer, x[start : start + _BLOCK])
+        x = _core.rms_norm(x, weights.norm, eps)
+        if not np.isfinite(x).all():
+            raise ValueError("the model's hidden states overflow: its weights are damaged")
+        return x
+
+    def _attend(self, layer: LayerWeights, x: Floats, positions: Ints, offsets: Ints) -> None:
+        """Add to x what each token takes from itself and the tokens before it."""
+        c, n_tokens = self.config, len(x)
+        h = _core.rms_norm(x, layer.attn_norm, c.rms_norm_eps)
+        qkv = _core.matmul(h, layer.qkv, bias=layer.qkv_bias)  # [T, q_size + 2 kv_size]
+        cos, sin = self._cos_sin(int(positions.max()) + 1)
+        _core.rope(qkv, cos, sin, positions, c.n_heads + c.n_kv_heads)
+        heads = qkv.reshape(n_tokens, c.n_heads + 2 * c.n_kv_heads, c.head_dim)
+        q, k, v = np.split(heads, [c.n_heads, c.n_heads + c.n_kv_heads], axis=1)
+        scale = c.head_dim**-0.5
+        mixed = _core.attention(q, k, v, offsets, offsets, scale, causal=True)
+        _core.matmul(mixed.reshape(n_tokens, c.q_size), layer.o, residual=x, out=x)
+
+    def _feed_forward(self, layer: LayerWeights, x: Floats) -> None:
+        """Add to x the gated feed-forward network of each token."""
+        h = _core.rms_norm(x, layer.ffn_norm, self.config.rms_norm_eps)
+        h = _core.swiglu(_core.matmul(h, layer.gate_up))
+        _core.matmul(h, layer.down, residual=x, out=x)
+
+    def _cos_sin(self, n_positions: int) -> tuple[Floats, Floats]:
+        """Return tables with at least n_positions rows, made longer when a text asks for it."""
+        angles = self._angles
+        if n_positions > len(angles[0]):
+            longer = min(2 * n_positions, self.config.max_position_embeddings)
+            self._angles = angles = rotary_angles(self.config, longer)
+        return angles
+
+
+def rotary_angles(config: ModelConfig, n_positions: int) -> tuple[Floats, Floats]:
+    """Cosines and sines of the rotary embedding (https://arxiv.org/abs/2104.09864).
+
+    Each step is rounded to float32, as transformers does it, so that far positions turn by the same
+    angles: pair j of a head turns by ``position / rope_theta ** (2 j / head_dim)``.
+
+    Returns
+    -------
+    cos, sin : float32 [n_positions, head_dim / 2]
+    """
+    exponents = np.arange(0, config.head_dim, 2, dtype=np.float32) / np.float32(config.head_dim)
+    powers = (config.rope_theta ** exponents.astype(np.float64)).astype(np.float32)
+    frequencies = np.float32(1) / powers
+    angles = np.arange(n_positions, dtype=np.float32)[:, None] * frequencies
+    wide = angles.astype(np.float64)
+    return np.cos(wide).astype(np.float32), np.sin(wide).astype(np.float32)

@@ -1,0 +1,198 @@
+"""From tensors in files to packed matrices, one layer at a time."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyqtf import _core
+from pyqtf.formats import FormatError, Tensor
+from pyqtf.models.config import ModelConfig
+from pyqtf.models.registry import FAMILIES, tensor_shapes
+
+_READABLE = ("F32", "F16", "BF16")
+
+
+@dataclass(frozen=True)
+class LayerWeights:
+    """The weights of one decoder layer. Vectors are float32, matrices packed [out, in]."""
+
+    attn_norm: NDArray[np.float32]  # [hidden_size]
+    qkv: _core.Matrix  # [q_size + 2 kv_size, hidden_size]: q, k, v one below the other
+    qkv_bias: NDArray[np.float32] | None  # [q_size + 2 kv_size]
+    o: _core.Matrix  # [hidden_size, q_size]
+    ffn_norm: NDArray[np.float32]  # [hidden_size]
+    gate_up: _core.Matrix  # [2 intermediate_size, hidden_size]: gate, then up
+    down: _core.Matrix  # [hidden_size, intermediate_size]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """All weights of a model; with tied embeddings `head` is `embed` itself."""
+
+    embed: _core.Matrix  # [vocab_size, hidden_size]
+    layers: tuple[LayerWeights, ...]
+    norm: NDArray[np.float32]  # [hidden_size]
+    head: _core.Matrix  # [vocab_size, hidden_size]
+
+
+def resolve_tied(tensors: Mapping[str, Tensor], config: ModelConfig) -> ModelConfig:
+    """Return the config that fits the file where it says tied and a head of its own is there.
+
+    As in transformers 5: an equal head is the embedding; a different one is used, with a warning.
+    """
+    embed, head = (tensors.get(FAMILIES[config.family].model[r][0]) for r in ("embed", "head"))
+    if not config.tie_word_embeddings or embed is None or head is None:
+        return config
+    if (embed.dtype, embed.shape) == (head.dtype, head.shape):
+        # A block of rows at a time, so that the comparison keeps few pages.
+        blocks = range(0, embed.shape[0] if embed.shape else 0, 4096)
+        a, b = embed.array(), head.array()
+        equal = all(np.array_equal(a[i : i + 4096], b[i : i + 4096]) for i in blocks)
+        embed.release()
+        head.release()
+        if equal:
+            return config
+    warnings.warn(
+        f"the config ties {head.name} to {embed.name}, but the file has both and they differ: "
+        "each is used as it is",
+        stacklevel=2,
+    )
+    return replace(config, tie_word_embeddings=False)
+
+
+def check_tensors(tensors: Mapping[str, Tensor], config: ModelConfig) -> None:
+    """Refuse tensors that are missing, unexpected, of another shape or of an unknown dtype.
+
+    Raises
+    ------
+    FormatError
+        The message names the tensor, what was found and what was expected.
+    """
+    family = FAMILIES[config.family]
+    expected = tensor_shapes(config)
+    missing = [name for name in expected if name not in tensors]
+    if missing:
+        raise FormatError(f"{_some(missing)} missing, which the config asks for")
+    ignored = {family.model["head"][0]} if config.tie_word_embeddings else set()
+    unexpected = [
+        name
+        for name in tensors
+        if name not in expected and name not in ignored and not name.endswith(family.ignored)
+    ]
+    if unexpected:
+        raise FormatError(f"{_some(unexpected)} unexpected: the config has no place for it")
+    for name, shape in expected.items():
+        tensor = tensors[name]
+        if tensor.shape != shape:
+            raise FormatError(
+                f"{tensor.file.path}: tensor {name!r} has shape {list(tensor.shape)}, "
+                f"but the config asks for {list(shape)}"
+            )
+        if tensor.dtype not in _READABLE:
+            raise FormatError(
+                f"{tensor.file.path}: tensor {name!r} is {tensor.dtype}; "
+                f"weights are read from {', '.join(_READABLE)}"
+            )
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"tensors {', '.join(map(repr, names[:3]))}{more}:"
+
+
+def load_weights(tensors: Mapping[str, Tensor], config: ModelConfig, quant: str = "q8") -> Weights:
+    """Pack the weights of a model, giving back the file's pages layer by layer.
+
+    Parameters
+    ----------
+    tensors : mapping
+        From `pyqtf.formats.open_folder`.
+    config : ModelConfig
+        From `resolve_tied`.
+    quant : {"q8", "f32"}
+        How matrices are stored.
+
+    Raises
+    ------
+    FormatError
+        As `check_tensors`, or a weight is NaN or infinite.
+    """
+    check_tensors(tensors, config)
+    loader = _Loader(tensors, config, quant)
+    embed = loader.matrix("embed")
+    return Weights(
+        embed=embed,
+        head=embed if config.tie_word_embeddings else loader.matrix("head"),
+        norm=loader.vector("norm"),
+        layers=tuple(loader.layer(i) for i in range(config.n_layers)),
+    )
+
+
+class _Loader:
+    def __init__(self, tensors: Mapping[str, Tensor], config: ModelConfig, quant: str) -> None:
+        self._tensors = tensors
+        self._family = FAMILIES[config.family]
+        self._quant = quant
+
+    def layer(self, i: int) -> LayerWeights:
+        """Pack layer i."""
+        has_bias = "q_bias" in self._family.layer
+        return LayerWeights(
+            attn_norm=self.vector("attn_norm", i=i),
+            qkv=self.matrix("q", "k", "v", i=i),
+            qkv_bias=self.vector("q_bias", "k_bias", "v_bias", i=i) if has_bias else None,
+            o=self.matrix("o", i=i),
+            ffn_norm=self.vector("ffn_norm", i=i),
+            gate_up=self.matrix("gate", "up", i=i),
+            down=self.matrix("down", i=i),
+        )
+
+    def _find(self, role: str, i: int) -> Tensor:
+        name, _ = self._family.layer.get(role) or self._family.model[role]
+        return self._tensors[name.format(i)]
+
+    def matrix(self, *roles: str, i: int = 0) -> _core.Matrix:
+        """Pack one or more tensors one below the other."""
+        parts = [self._find(role, i) for role in roles]
+        try:
+            return _core.pack([part.array() for part in parts], quant=self._quant)
+        except ValueError:
+            for part in parts:
+                _check_finite(part)
+            raise
+        finally:
+            for part in parts:
+                part.release()
+
+    def vector(self, *roles: str, i: int = 0) -> NDArray[np.float32]:
+        """Widen one or more vectors to float32, one after the other."""
+        parts = [self._find(role, i) for role in roles]
+        for part in parts:
+            _check_finite(part)
+        return np.concatenate([_widen(part.array()) for part in parts])
+
+
+def _widen(array: NDArray[Any]) -> NDArray[np.float32]:
+    """Return float32; uint16 holds bfloat16, the upper half of a float32."""
+    if array.dtype == np.uint16:
+        return (array.astype(np.uint32) << 16).view(np.float32)
+    return array.astype(np.float32)
+
+
+def _check_finite(tensor: Tensor) -> None:
+    flat = tensor.array().reshape(-1)
+    for start in range(0, flat.size, 2**20):
+        block = _widen(flat[start : start + 2**20])
+        bad = np.flatnonzero(~np.isfinite(block))
+        if bad.size:
+            at = np.unravel_index(start + int(bad[0]), tensor.shape)
+            raise FormatError(
+                f"{tensor.file.path}: tensor {tensor.name!r} holds {block[bad[0]]} at "
+                f"{[int(n) for n in at]}; weights must be finite"
+            )

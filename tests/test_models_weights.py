@@ -1,0 +1,121 @@
+"""Weights that don't fit their config, tied heads, and what is given back while loading."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from random_models import write_model
+
+from pyqtf.formats import FormatError, open_folder
+from pyqtf.models import read_config
+from pyqtf.models.weights import load_weights, resolve_tied
+
+Q1 = "model.layers.1.self_attn.q_proj.weight"
+HEAD, EMBED = "lm_head.weight", "model.embed_tokens.weight"
+
+
+def write(folder: Path, *, tied: bool = False, **tensors) -> Path:
+    return write_model(folder, tensors=tensors, tie_word_embeddings=tied)
+
+
+def load(folder: Path, quant: str = "f32"):
+    tensors, config = open_folder(folder), read_config(folder)
+    config = resolve_tied(tensors, config)
+    return config, tensors, load_weights(tensors, config, quant)
+
+
+def test_parts_are_stacked_in_order(tmp_path):
+    _, tensors, weights = load(write(tmp_path))
+    layer = weights.layers[1]
+
+    def stacked(*names):
+        return np.concatenate([tensors[f"model.layers.1.{name}"].array() for name in names])
+
+    qkv = [f"self_attn.{x}_proj" for x in "qkv"]
+    for matrix, names in [
+        (layer.qkv, qkv),
+        (layer.o, ["self_attn.o_proj"]),
+        (layer.gate_up, ["mlp.gate_proj", "mlp.up_proj"]),
+        (layer.down, ["mlp.down_proj"]),
+    ]:
+        expected = stacked(*(f"{name}.weight" for name in names))
+        np.testing.assert_array_equal(matrix.dequantize(), expected)
+    np.testing.assert_array_equal(layer.qkv_bias, stacked(*(f"{name}.bias" for name in qkv)))
+    np.testing.assert_array_equal(layer.attn_norm, stacked("input_layernorm.weight"))
+    np.testing.assert_array_equal(layer.ffn_norm, stacked("post_attention_layernorm.weight"))
+    np.testing.assert_array_equal(weights.head.dequantize(), tensors[HEAD].array())
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision_is_widened_exactly(dtype, tmp_path):
+    rng = np.random.default_rng(1)
+    words = rng.integers(0, 0x7C00 if dtype == "float16" else 0x7F80, 31 * 12).astype(np.uint16)
+    if dtype == "float16":
+        stored, wide = words.view(np.float16), words.view(np.float16).astype(np.float32)
+    else:
+        stored, wide = words, (words.astype(np.uint32) << 16).view(np.float32)
+    folder = write(tmp_path, **{
+        EMBED: stored.reshape(31, 12), "model.norm.weight": stored[:12],
+    })  # fmt: skip
+    _, _, weights = load(folder)
+    np.testing.assert_array_equal(weights.embed.dequantize(), wide.reshape(31, 12))
+    np.testing.assert_array_equal(weights.norm, wide[:12])
+
+
+def test_a_tied_head_is_the_embedding(tmp_path):
+    config, _, weights = load(write(tmp_path, tied=True))
+    assert config.tie_word_embeddings and weights.head is weights.embed
+
+
+def test_an_equal_head_beside_a_tied_config_is_the_embedding(tmp_path):
+    embed = np.ones((31, 12), np.float32)
+    config, _, weights = load(write(tmp_path, tied=True, **{EMBED: embed, HEAD: embed}))
+    assert config.tie_word_embeddings and weights.head is weights.embed
+
+
+def test_another_head_beside_a_tied_config_is_used_with_a_warning(tmp_path):
+    head = np.ones((31, 12), np.float32)
+    with pytest.warns(UserWarning, match="the file has both and they differ"):
+        config, _, weights = load(write(tmp_path, tied=True, **{HEAD: head}))
+    assert not config.tie_word_embeddings
+    np.testing.assert_array_equal(weights.head.dequantize(), head)
+
+
+def test_tensors_of_old_checkpoints_are_ignored(tmp_path):
+    extra = {"model.layers.0.self_attn.rotary_emb.inv_freq": np.ones(3, np.float32)}
+    load(write(tmp_path, **extra))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({Q1: None}, f"'{Q1}': missing"),
+        ({HEAD: None}, f"'{HEAD}': missing"),
+        ({f"model.layers.{i}.mlp.up_proj.weight": None for i in (0, 1)}, "missing"),
+        ({"model.layers.2.mlp.up_proj.weight": np.ones((20, 12), np.float32)}, "unexpected"),
+        ({Q1: np.ones((12, 13), np.float32)}, rf"'{Q1}' has shape \[12, 13\].*asks for \[12, 12\]"),
+        ({Q1: np.ones(144, np.float32)}, r"has shape \[144\]"),
+        ({Q1: np.ones((12, 12), np.int8)}, f"'{Q1}' is I8; weights are read from F32, F16, BF16"),
+        ({"model.norm.weight": np.ones((12, 1), np.float32)}, r"asks for \[12\]"),
+    ],
+)
+def test_tensors_that_do_not_fit_are_named(changes, message, tmp_path):
+    with pytest.raises(FormatError, match=message):
+        load(write(tmp_path, **changes))
+
+
+@pytest.mark.parametrize("quant", ["q8", "f32"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, np.uint16])
+def test_weights_that_are_not_finite_are_named(quant, value, dtype, tmp_path):
+    bad = np.zeros((12, 12), np.float32)
+    bad[7, 3] = value
+    bad = (bad.view(np.uint32) >> 16).astype(np.uint16) if dtype == np.uint16 else bad.astype(dtype)
+    folder = write(tmp_path, **{Q1: bad})
+    with pytest.raises(FormatError, match=rf"'{Q1}' holds {value} at \[7, 3\]"):
+        load(folder, quant)
+    folder = write(tmp_path, **{"model.layers.0.self_attn.v_proj.bias": bad[7, :6]})
+    with pytest.raises(FormatError, match=rf"v_proj.bias' holds {value} at \[3\]"):
+        load(folder, quant)
