@@ -1,0 +1,85 @@
+/* The tables of a byte-level BPE vocabulary: tokens as byte strings, merges as pairs of ids. */
+#ifndef QTF_BPE_H
+#define QTF_BPE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/error.h"
+
+#define QTF_BPE_NONE UINT32_MAX
+#define QTF_BPE_LIMIT (1u << 21) /* ids and ranks lie below: a merge packs into 64 bits */
+
+typedef struct {
+    uint32_t start;  /* in bytes */
+    uint32_t length; /* QTF_BPE_NONE: no token has this id */
+    bool literal;    /* not spelled in the byte-level alphabet: its text is taken as it stands */
+} qtf_bpe_token;
+
+typedef struct {
+    uint8_t *bytes; /* all tokens, end to end */
+    size_t n_bytes, bytes_capacity;
+    qtf_bpe_token *tokens; /* [n_ids] */
+    size_t n_ids, tokens_capacity;
+    size_t n_tokens;
+    uint64_t *slots; /* id | tag << 32, open addressing */
+    size_t slot_mask;
+    uint32_t byte_id[256]; /* the token of each single byte, or QTF_BPE_NONE */
+    uint64_t *merges;      /* left << 42 | right << 21 | rank, open addressing */
+    size_t merge_mask, n_merges;
+    uint32_t *merged; /* [rank] -> id of the merged token */
+    size_t merged_capacity;
+    uint32_t *byte_rank; /* [256 * 256] rank of merging two single bytes, or QTF_BPE_NONE */
+    bool ignore_merges;  /* a word that is a token stays whole */
+} qtf_bpe;
+
+/* Make an empty vocabulary with room for about n_tokens and n_merges. Errors: QTF_NO_MEMORY. */
+qtf_status qtf_bpe_init(qtf_bpe *bpe, size_t n_tokens, size_t n_merges);
+
+void qtf_bpe_free(qtf_bpe *bpe);
+
+/* Add a token. QTF_BAD_DATA when the id is taken or too large, or the bytes are already a token. */
+qtf_status qtf_bpe_add_token(qtf_bpe *bpe, uint32_t id, const uint8_t *bytes, size_t n,
+                             bool literal, qtf_error *error);
+
+/* The token of these bytes, or QTF_BPE_NONE. */
+uint32_t qtf_bpe_find(const qtf_bpe *bpe, const uint8_t *bytes, size_t n, bool literal);
+
+/*
+ * Let the tokens left and right merge, before all pairs of higher rank. A pair given twice keeps
+ * its last rank. hint is the id the joined token probably has. QTF_BAD_DATA when the two joined are
+ * not a token or the rank is too large.
+ */
+qtf_status qtf_bpe_add_merge(qtf_bpe *bpe, uint32_t left, uint32_t right, uint32_t rank,
+                             uint32_t hint, qtf_error *error);
+
+/* The rank of a pair, or QTF_BPE_NONE. */
+static inline uint32_t qtf_bpe_rank(const qtf_bpe *bpe, uint32_t left, uint32_t right) {
+    uint64_t key = (uint64_t)left << 21 | right;
+    size_t slot = (key * 0x9E3779B97F4A7C15u >> 32) & bpe->merge_mask;
+    for (;; slot = (slot + 1) & bpe->merge_mask) {
+        uint64_t merge = bpe->merges[slot];
+        if (merge >> 21 == key) {
+            return (uint32_t)merge & (QTF_BPE_LIMIT - 1);
+        }
+        if (merge == UINT64_MAX) {
+            return QTF_BPE_NONE;
+        }
+    }
+}
+
+static inline bool qtf_bpe_has(const qtf_bpe *bpe, uint32_t id) {
+    return id < bpe->n_ids && bpe->tokens[id].length != QTF_BPE_NONE;
+}
+
+/*
+ * GPT-2's alphabet writes every byte as a printable character: decode n bytes of such UTF-8 text
+ * to bytes (room for n). Returns their number, or SIZE_MAX when a character is not of the alphabet.
+ */
+size_t qtf_bytelevel_decode(const uint8_t *text, size_t n, uint8_t *bytes);
+
+/* Spell n bytes in that alphabet as UTF-8 (room for 2 n); returns the length. */
+size_t qtf_bytelevel_encode(const uint8_t *bytes, size_t n, uint8_t *text);
+
+#endif

@@ -1,0 +1,40 @@
+/* What the files share that build a tokenizer from tokenizer.json. */
+#ifndef QTF_BPE_JSON_H
+#define QTF_BPE_JSON_H
+
+#include "core/bpe_tokenizer.h"
+#include "core/json.h"
+
+typedef struct {
+    const qtf_json *doc;
+    qtf_tokenizer *tokenizer;
+    qtf_error *error;
+    uint8_t *bytes; /* scratch for one decoded token */
+    size_t bytes_capacity;
+    bool byte_level; /* a ByteLevel pre-tokeniser was seen */
+} qtf_builder;
+
+static inline const char *qtf_text_of(const qtf_builder *b, uint32_t node) {
+    return b->doc->text + b->doc->nodes[node].start;
+}
+
+/* The arguments of "%.*s" for a string in a message: at most 80 bytes of it. */
+#define QTF_SHOWN(b, node)                                                                         \
+    (int)((b)->doc->nodes[node].length < 80 ? (b)->doc->nodes[node].length : 80),                  \
+        qtf_text_of(b, node)
+
+static inline bool qtf_is_null(const qtf_builder *b, uint32_t node) {
+    return node == 0 || b->doc->nodes[node].type == QTF_JSON_NULL;
+}
+
+/* Read a member that must be true or false; `missing` when it is absent or null. */
+qtf_status qtf_read_bool(const qtf_builder *b, uint32_t object, const char *name, bool missing,
+                         bool *value);
+
+/* Read the vocabulary and merges of the node "model" into the tokenizer. */
+qtf_status qtf_read_model(qtf_builder *b, uint32_t model);
+
+/* Read the array "added_tokens"; the model and the normalizer must have been read. */
+qtf_status qtf_read_added(qtf_builder *b, uint32_t array);
+
+#endif

@@ -1,0 +1,162 @@
+#include "core/bpe_merge.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/grow.h"
+
+/* Up to here a scan for the lowest rank beats a heap. */
+enum { SHORT_WORD = 48 };
+
+void qtf_bpe_scratch_free(qtf_bpe_scratch *scratch) {
+    free(scratch->ids);
+    free(scratch->ranks);
+    free(scratch->previous);
+    free(scratch->next);
+    free(scratch->heap);
+    *scratch = (qtf_bpe_scratch){0};
+}
+
+bool qtf_bpe_scratch_reserve(qtf_bpe_scratch *scratch, size_t n) {
+    size_t ids = scratch->capacity, ranks = scratch->capacity;
+    bool done = QTF_GROW(scratch->ids, ids, n) && QTF_GROW(scratch->ranks, ranks, n);
+    scratch->capacity = done ? (ids < ranks ? ids : ranks) : scratch->capacity;
+    return done;
+}
+
+static void merge_short(const qtf_bpe *bpe, qtf_bpe_scratch *scratch, size_t *count) {
+    uint32_t *ids = scratch->ids, *ranks = scratch->ranks;
+    size_t n = *count;
+    while (n > 1) {
+        size_t best = 0;
+        for (size_t i = 1; i + 1 < n; i++) {
+            best = ranks[i] < ranks[best] ? i : best;
+        }
+        if (ranks[best] == QTF_BPE_NONE) {
+            break;
+        }
+        ids[best] = bpe->merged[ranks[best]];
+        n--;
+        for (size_t i = best + 1; i < n; i++) {
+            ids[i] = ids[i + 1];
+            ranks[i - 1] = ranks[i];
+        }
+        if (best > 0) {
+            ranks[best - 1] = qtf_bpe_rank(bpe, ids[best - 1], ids[best]);
+        }
+        if (best + 1 < n) {
+            ranks[best] = qtf_bpe_rank(bpe, ids[best], ids[best + 1]);
+        }
+    }
+    *count = n;
+}
+
+/* A binary min-heap of rank << 32 | position: the lowest rank first, the leftmost of equals. */
+static bool heap_push(qtf_bpe_scratch *scratch, size_t *size, uint32_t rank, uint32_t position) {
+    if (!QTF_GROW(scratch->heap, scratch->heap_capacity, *size + 1)) {
+        return false;
+    }
+    uint64_t item = (uint64_t)rank << 32 | position, *heap = scratch->heap;
+    size_t i = (*size)++;
+    for (; i > 0 && heap[(i - 1) / 2] > item; i = (i - 1) / 2) {
+        heap[i] = heap[(i - 1) / 2];
+    }
+    heap[i] = item;
+    return true;
+}
+
+static void heap_sink(uint64_t *heap, size_t size, size_t i) {
+    uint64_t item = heap[i];
+    for (size_t child; (child = 2 * i + 1) < size; i = child) {
+        child += child + 1 < size && heap[child + 1] < heap[child];
+        if (heap[child] >= item) {
+            break;
+        }
+        heap[i] = heap[child];
+    }
+    heap[i] = item;
+}
+
+static uint64_t heap_pop(uint64_t *heap, size_t *size) {
+    uint64_t top = heap[0];
+    heap[0] = heap[--*size];
+    heap_sink(heap, *size, 0);
+    return top;
+}
+
+/* Set the rank of the pair at position and queue it. */
+static bool rank_pair(const qtf_bpe *bpe, qtf_bpe_scratch *s, size_t *size, uint32_t position) {
+    uint32_t next = s->next[position];
+    uint32_t rank =
+        next == QTF_BPE_NONE ? QTF_BPE_NONE : qtf_bpe_rank(bpe, s->ids[position], s->ids[next]);
+    s->ranks[position] = rank;
+    return rank == QTF_BPE_NONE || heap_push(s, size, rank, position);
+}
+
+/* A linked list of symbols and a heap; an entry whose rank is no longer its position's is stale. */
+static qtf_status merge_long(const qtf_bpe *bpe, qtf_bpe_scratch *s, size_t *count) {
+    size_t n = *count, linked = s->linked_capacity, linked_next = s->linked_capacity, size = 0;
+    if (!QTF_GROW(s->previous, linked, n) || !QTF_GROW(s->next, linked_next, n) ||
+        !QTF_GROW(s->heap, s->heap_capacity, n)) {
+        return QTF_NO_MEMORY;
+    }
+    s->linked_capacity = linked;
+    for (size_t i = 0; i < n; i++) {
+        s->previous[i] = i ? (uint32_t)i - 1 : QTF_BPE_NONE;
+        s->next[i] = i + 1 < n ? (uint32_t)i + 1 : QTF_BPE_NONE;
+        if (i + 1 < n && s->ranks[i] != QTF_BPE_NONE) {
+            s->heap[size++] = (uint64_t)s->ranks[i] << 32 | i;
+        }
+    }
+    for (size_t i = size / 2; i-- > 0;) {
+        heap_sink(s->heap, size, i);
+    }
+    while (size) {
+        uint64_t top = heap_pop(s->heap, &size);
+        uint32_t at = (uint32_t)top, rank = (uint32_t)(top >> 32);
+        if (s->ranks[at] != rank) {
+            continue;
+        }
+        uint32_t gone = s->next[at], after = s->next[gone];
+        s->ids[at] = bpe->merged[rank];
+        s->ranks[gone] = QTF_BPE_NONE;
+        s->next[at] = after;
+        if (after != QTF_BPE_NONE) {
+            s->previous[after] = at;
+        }
+        uint32_t before = s->previous[at];
+        if (!rank_pair(bpe, s, &size, at) ||
+            (before != QTF_BPE_NONE && !rank_pair(bpe, s, &size, before))) {
+            return QTF_NO_MEMORY;
+        }
+    }
+    size_t kept = 0;
+    for (uint32_t i = 0; i != QTF_BPE_NONE; i = s->next[i]) {
+        s->ids[kept++] = s->ids[i];
+    }
+    *count = kept;
+    return QTF_OK;
+}
+
+qtf_status qtf_bpe_merge(const qtf_bpe *bpe, const uint8_t *word, size_t n,
+                         qtf_bpe_scratch *scratch, size_t *count) {
+    if (n >= UINT32_MAX) {
+        return QTF_BAD_DATA;
+    }
+    if (!qtf_bpe_scratch_reserve(scratch, n)) {
+        return QTF_NO_MEMORY;
+    }
+    for (size_t i = 0; i < n; i++) {
+        scratch->ids[i] = bpe->byte_id[word[i]];
+    }
+    for (size_t i = 0; i + 1 < n; i++) {
+        scratch->ranks[i] = bpe->byte_rank[word[i] << 8 | word[i + 1]];
+    }
+    scratch->ranks[n - 1] = QTF_BPE_NONE;
+    *count = n;
+    if (n <= SHORT_WORD) {
+        merge_short(bpe, scratch, count);
+        return QTF_OK;
+    }
+    return merge_long(bpe, scratch, count);
+}

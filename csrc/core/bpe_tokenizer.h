@@ -1,0 +1,98 @@
+/* A byte-level BPE tokenizer: text to ids and back, as the tokenizer.json it was built from says.
+ */
+#ifndef QTF_BPE_TOKENIZER_H
+#define QTF_BPE_TOKENIZER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/bpe.h"
+#include "core/bpe_added.h"
+#include "core/bpe_split.h"
+#include "core/error.h"
+
+enum { QTF_MAX_SPLITS = 8, QTF_MAX_TEMPLATE = 16 };
+
+/* What one thread needs to encode: cache and scratch. Taken from the tokenizer and given back. */
+typedef struct qtf_encoder qtf_encoder;
+
+/* Frozen once built, except for the list of idle encoders behind its lock. */
+typedef struct {
+    qtf_bpe bpe;
+    qtf_added added;
+    uint8_t *special; /* [n_ids] 1 for special tokens */
+    bool nfc;
+    bool prefix_space;                /* a piece that does not start with a space gets one */
+    bool trim_offsets;                /* offsets leave out the space at the ends of a token */
+    bool all_bytes;                   /* every byte has a token */
+    qtf_split splits[QTF_MAX_SPLITS]; /* each cuts the pieces of the one before */
+    int n_splits, prefix_level;       /* the prefix space is put before this split */
+    uint32_t before[QTF_MAX_TEMPLATE], behind[QTF_MAX_TEMPLATE]; /* special tokens round a text */
+    int n_before, n_behind;
+    atomic_flag lock;
+    qtf_encoder *idle;
+} qtf_tokenizer;
+
+/* The result of encoding; zero it first, free it with qtf_encoding_free. */
+typedef struct {
+    int32_t *ids;
+    size_t n, ids_capacity;
+    size_t *starts, *ends; /* [n] in bytes of the text, when offsets were asked for */
+    size_t starts_capacity, ends_capacity;
+} qtf_encoding;
+
+typedef enum {
+    QTF_ENCODE_TEMPLATE = 1, /* put the template's special tokens round the text */
+    QTF_ENCODE_PLAIN = 2,    /* special tokens in the text are text */
+    QTF_ENCODE_OFFSETS = 4,
+} qtf_encode_flags;
+
+/* Derive what follows from vocabulary and added tokens. Errors: QTF_NO_MEMORY. */
+qtf_status qtf_tokenizer_finish(qtf_tokenizer *tokenizer);
+
+/*
+ * Build a tokenizer from the n bytes of a tokenizer.json. Owned by the caller.
+ * QTF_BAD_DATA for what is broken, QTF_UNSUPPORTED for what is not byte-level BPE or not known;
+ * both with a message.
+ */
+qtf_status qtf_tokenizer_from_json(const char *json, size_t n, qtf_tokenizer **tokenizer,
+                                   qtf_error *error);
+
+/* Free a tokenizer that no thread uses any more; NULL is accepted. */
+void qtf_tokenizer_free(qtf_tokenizer *tokenizer);
+
+/*
+ * Append the ids of n bytes of UTF-8 to out. Safe from several threads at once.
+ * QTF_BAD_DATA when the text is not UTF-8 or has a byte that the vocabulary lacks.
+ */
+qtf_status qtf_encode(qtf_tokenizer *tokenizer, const uint8_t *text, size_t n, unsigned flags,
+                      qtf_encoding *out, qtf_error *error);
+
+/*
+ * Encode n_texts texts on the thread pool, each into its own out[i]. On failure *failed is the
+ * first text that failed, and error is about it. Errors: as qtf_encode, and QTF_ABORTED.
+ */
+qtf_status qtf_encode_batch(qtf_tokenizer *tokenizer, const uint8_t *const *texts,
+                            const size_t *lengths, size_t n_texts, unsigned flags,
+                            qtf_encoding *out, size_t *failed, qtf_error *error);
+
+void qtf_encoding_free(qtf_encoding *encoding);
+
+/* Free a tokenizer's idle encoders. */
+void qtf_encoders_free(qtf_encoder *encoder);
+
+/*
+ * The bytes of one token: borrowed from the tokenizer, length in *n. NULL when no token has the id.
+ */
+const uint8_t *qtf_token_bytes(const qtf_tokenizer *tokenizer, int64_t id, size_t *n);
+
+/*
+ * The id of a token by its spelling in the vocabulary file (n bytes of valid UTF-8), QTF_BPE_NONE
+ * when there is none. Errors: QTF_NO_MEMORY.
+ */
+qtf_status qtf_token_find(const qtf_tokenizer *tokenizer, const uint8_t *spelling, size_t n,
+                          uint32_t *id);
+
+#endif
