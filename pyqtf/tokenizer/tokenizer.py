@@ -1,0 +1,240 @@
+"""The tokenizer: text to ids and back, in C."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyqtf import _core
+from pyqtf.tokenizer._files import byte_alphabet, gpt2_json, read_special, tokenizer_json
+
+Ids: TypeAlias = "NDArray[np.integer[Any]] | Iterable[int]"
+
+
+class Tokenizer:
+    """A byte-level BPE tokenizer, as a ``tokenizer.json`` describes it.
+
+    Make one with :meth:`from_file` or :meth:`from_json`. It may be used from several threads at
+    once.
+
+    Parameters
+    ----------
+    core
+        The tables, in C.
+    bos_token, eos_token
+        The tokens that begin and end a text, by their spelling; None where the model has none.
+
+    Examples
+    --------
+    >>> tokenizer = Tokenizer.from_json(Tokenizer.example_json())
+    >>> ids = tokenizer.encode("the cat and the hat")
+    >>> tokenizer.convert_ids_to_tokens(ids[:4])
+    ['the', 'Ġ', 'c', 'at']
+    >>> tokenizer.decode(ids)
+    'the cat and the hat'
+    """
+
+    def __init__(
+        self,
+        core: _core.Tokenizer,
+        *,
+        bos_token: str | None = None,
+        eos_token: str | None = None,
+    ) -> None:
+        self._core = core
+        self._vocab: dict[str, int] | None = None
+        self.bos_token = bos_token
+        self.eos_token = eos_token
+        self.bos_token_id = self._special_id("bos_token", bos_token)
+        self.eos_token_id = self._special_id("eos_token", eos_token)
+
+    def _special_id(self, name: str, token: str | None) -> int | None:
+        if token is None:
+            return None
+        found = self._core.token_to_id(token)
+        if found is None:
+            raise ValueError(f"{name} is {token!r}, which is not in the vocabulary")
+        return found
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> Tokenizer:
+        """Open a tokenizer.
+
+        Parameters
+        ----------
+        path
+            A ``tokenizer.json``, or a folder that holds one, or a folder that holds GPT-2's
+            ``vocab.json`` and ``merges.txt``. A ``tokenizer_config.json`` beside it says which
+            tokens begin and end a text.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such file.
+        ValueError
+            The file is broken, or describes a tokenizer that is not byte-level BPE.
+        """
+        path = Path(path)
+        text = tokenizer_json(path)
+        bos_token, eos_token = read_special(path if path.is_dir() else path.parent)
+        try:
+            return cls(_core.Tokenizer(text), bos_token=bos_token, eos_token=eos_token)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+
+    @classmethod
+    def from_json(
+        cls, text: str | bytes, *, bos_token: str | None = None, eos_token: str | None = None
+    ) -> Tokenizer:
+        """Make a tokenizer from the contents of a ``tokenizer.json``.
+
+        Raises
+        ------
+        ValueError
+            The text is not a tokenizer of a known kind; the message says what was found.
+        """
+        data = text.encode() if isinstance(text, str) else text
+        return cls(_core.Tokenizer(data), bos_token=bos_token, eos_token=eos_token)
+
+    @staticmethod
+    def example_json() -> str:
+        """Return a very small ``tokenizer.json``: all bytes and three merges.
+
+        Examples
+        --------
+        >>> len(Tokenizer.from_json(Tokenizer.example_json()))
+        259
+        """
+        merges = [("t", "h"), ("th", "e"), ("a", "t")]
+        tokens = [*byte_alphabet(), *("".join(merge) for merge in merges)]
+        return json.dumps(gpt2_json({token: i for i, token in enumerate(tokens)}, merges))
+
+    def __len__(self) -> int:
+        """Return the number of tokens, added ones included."""
+        return len(self._core)
+
+    def __repr__(self) -> str:
+        return f"Tokenizer({len(self)} tokens, bos={self.bos_token!r}, eos={self.eos_token!r})"
+
+    def __call__(
+        self, text: str | Sequence[str], *, add_special_tokens: bool = True
+    ) -> dict[str, Any]:
+        """Encode a text, or a list of them, the way ``transformers`` spells it.
+
+        Returns
+        -------
+        dict
+            ``input_ids``: int32 [T], or a list of such arrays for a list of texts.
+        """
+        if isinstance(text, (str, bytes)):
+            return {"input_ids": self.encode(text, add_special_tokens)}
+        return {"input_ids": self.encode_batch(text, add_special_tokens)}
+
+    def encode(
+        self,
+        text: str | bytes,
+        add_special_tokens: bool = False,
+        *,
+        split_special_tokens: bool = False,
+    ) -> NDArray[np.int32]:
+        """Return the ids of a text.
+
+        Parameters
+        ----------
+        text
+            Any text; bytes must be UTF-8.
+        add_special_tokens
+            Put round it what the tokenizer's template asks for (a BOS, say). Qwen2's asks for
+            nothing.
+        split_special_tokens
+            Treat special tokens in the text, such as ``<|endoftext|>``, as ordinary text.
+
+        Returns
+        -------
+        numpy.ndarray
+            int32 [T]; empty for an empty text.
+
+        Raises
+        ------
+        TypeError
+            `text` is neither str nor bytes.
+        ValueError
+            It holds a lone surrogate or is not UTF-8.
+        """
+        return self._core.encode(text, add_special_tokens, split_special_tokens)
+
+    def encode_batch(
+        self,
+        texts: Iterable[str | bytes],
+        add_special_tokens: bool = False,
+        *,
+        split_special_tokens: bool = False,
+    ) -> list[NDArray[np.int32]]:
+        """Return the ids of each text; the work is shared among threads.
+
+        Parameters and errors are those of :meth:`encode`.
+        """
+        if isinstance(texts, (str, bytes)):
+            raise TypeError(f"texts: expected a list of texts, got one {type(texts).__name__}")
+        return self._core.encode_batch(tuple(texts), add_special_tokens, split_special_tokens)
+
+    def decode(self, ids: Ids | int, *, skip_special_tokens: bool = False) -> str:
+        """Return the text of some ids.
+
+        Bytes that are not UTF-8, as at a cut inside a character, become U+FFFD.
+
+        Raises
+        ------
+        ValueError
+            An id is not in the vocabulary.
+        """
+        array = _id_array([ids] if isinstance(ids, (int, np.integer)) else ids)
+        return self._core.decode(array, skip_special_tokens).decode("utf-8", "replace")
+
+    def token_bytes(self, token_id: int) -> bytes:
+        """Return the bytes that one token stands for; ValueError when no token has the id."""
+        return self._core.token_bytes(int(token_id))
+
+    def convert_ids_to_tokens(self, ids: Ids) -> list[str]:
+        """Return the spelling of each token in the vocabulary (``Ġ`` is a space).
+
+        Raises
+        ------
+        ValueError
+            An id is not in the vocabulary.
+        """
+        return [self._core.id_to_token(i) for i in _id_array(ids).tolist()]
+
+    def convert_tokens_to_ids(self, tokens: Iterable[str]) -> list[int | None]:
+        """Return the id of each spelling, None where the vocabulary lacks it."""
+        return [self._core.token_to_id(token) for token in tokens]
+
+    @property
+    def vocab(self) -> dict[str, int]:
+        """From the spelling of every token to its id, added tokens included."""
+        if self._vocab is None:
+            self._vocab = self._core.vocab()
+        return self._vocab
+
+    @property
+    def all_special_ids(self) -> list[int]:
+        """The ids of the special tokens, ascending."""
+        return self._core.special_ids()
+
+
+def _id_array(ids: Ids) -> NDArray[np.int64]:
+    """Return ids as int64 [T]; TypeError for anything but integers."""
+    array = np.asarray(ids if isinstance(ids, np.ndarray) else list(ids))
+    if array.size == 0:
+        return np.zeros(0, np.int64)
+    if array.dtype.kind not in "iu" or array.ndim != 1:
+        raise TypeError(
+            f"ids: expected a flat sequence of integers, got {array.ndim} dimensions of "
+            f"{array.dtype}"
+        )
+    return np.ascontiguousarray(array, np.int64)
