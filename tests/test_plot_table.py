@@ -39,7 +39,7 @@ def test_tables_fit_eighty_columns(names):
     for table in (summary_table(summarise(df)), differences_table(paired_differences(df))):
         lines = table.to_text(80).splitlines()
         assert max(map(len, lines)) <= 80
-        assert len(lines) == 2 + len(table.rows)
+        assert len(lines) == 2 + len(table.rows) + sum(name in lines for name, *_ in table.rows)
         for row in table.rows:
             assert all(any(cell in line for line in lines) for cell in row[1:])
 
@@ -56,6 +56,19 @@ def test_summary_table_shows_the_summary():
 def test_html_is_escaped():
     page = Table(("<a>", "b"), (("x & y", "<script>"),)).to_html()
     assert "&lt;a&gt;" in page and "x &amp; y" in page and "<script>" not in page
+
+
+def test_a_long_name_gets_its_own_line():
+    rows = (("short", "1"), ("a name that is longer", "22"), ("x" * 40, "3"))
+    assert Table(("name", "n"), rows).to_text(20).splitlines() == [
+        "name    n",
+        "---------",
+        "short   1",
+        "a name that...longer",
+        "       22",
+        "xxxxxxxxxxx...xxxxxx",
+        "        3",
+    ]
 
 
 def test_columns_line_up():

@@ -20,18 +20,19 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
 
     def to_text(self, width: int = 80) -> str:
-        """Lines of at most `width` characters; long names in the first column are shortened."""
+        """Lines of at most `width` characters; a name too long for its column gets its own line."""
         table = [self.header, *self.rows]
-        n_columns = len(self.header)
-        widths = [max(len(row[i]) for row in table) for i in range(n_columns)]
-        room = width - sum(widths[1:]) - 2 * (n_columns - 1)
-        widths[0] = min(widths[0], max(room, 12))
+        widths = [max(len(row[i]) for row in table) for i in range(1, len(self.header))]
+        room = max(width - sum(widths) - 2 * len(widths), len(self.header[0]))
+        widths.insert(0, max(len(row[0]) for row in table if len(row[0]) <= room))
         lines = []
-        for row in table:
-            cells = [shorten(row[0], widths[0]).ljust(widths[0])]
-            cells += [cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True)]
-            lines.append("  ".join(cells).rstrip())
-        lines.insert(1, "-" * max(map(len, lines)))
+        for name, *cells in table:
+            if len(name) > room:
+                lines.append(shorten(name, width))
+                name = ""
+            aligned = (cell.rjust(w) for cell, w in zip(cells, widths[1:], strict=True))
+            lines.append("  ".join([name.ljust(widths[0]), *aligned]).rstrip())
+        lines.insert(1, "-" * (sum(widths) + 2 * len(cells)))
         return "\n".join(lines)
 
     def to_html(self) -> str:
@@ -84,9 +85,7 @@ def differences_table(differences: pd.DataFrame) -> Table:
             (
                 f"{row['smaller']} -> {row['larger']}",
                 change(row["perplexity_ratio"]),
-                f"{change(row['ratio_low'])} to {change(row['ratio_high'])}"
-                if math.isfinite(row["ratio_low"])
-                else "-",
+                change_interval(row["ratio_low"], row["ratio_high"]),
                 p_value(row["p_holm"]),
                 f"{row['n_better']} of {row['n_stories']}",
             )
@@ -182,6 +181,19 @@ def change(ratio: float) -> str:
     if not math.isfinite(percent) or percent == 0:
         return "0 %" if percent == 0 else "-"
     return f"{percent:+.{1 if abs(percent) >= 0.1 else 2}f} %"
+
+
+def change_interval(low: float, high: float) -> str:
+    """Both ends as changes in per cent, or a dash where there is no interval.
+
+    Examples
+    --------
+    >>> change_interval(0.887, 0.912), change_interval(math.nan, math.nan)
+    ('-11.3 to -8.8 %', '-')
+    """
+    if math.isnan(low) or math.isnan(high):
+        return "-"
+    return f"{change(low).removesuffix(' %')} to {change(high)}"
 
 
 def p_value(p: float) -> str:
