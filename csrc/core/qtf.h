@@ -5,6 +5,7 @@
 #include "core/attention.h"
 #include "core/cpu.h"
 #include "core/dispatch.h"
+#include "core/hash.h"
 #include "core/layers.h"
 #include "core/matmul.h"
 #include "core/memory.h"
