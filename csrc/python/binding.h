@@ -47,9 +47,16 @@ int qtf_py_overlap(PyArrayObject *a, PyArrayObject *b);
 /* The matrix inside a _core.Matrix, borrowed from it; NULL with TypeError for another object. */
 const qtf_matrix *qtf_py_matrix(PyObject *object, const char *name);
 
+/* A new _core.Matrix over memory that owner keeps alive and unchanged; NULL when out of memory. */
+PyObject *qtf_py_borrow_matrix(const qtf_matrix *matrix, PyObject *owner);
+
+/* Set matrix->quant and ->group from a caller's arguments; -1 with ValueError for unknown ones. */
+int qtf_py_matrix_format(const char *quant, long long group, qtf_matrix *matrix);
+
 /* Each adds the functions and types of one file to the module; 0, or -1 with an exception set. */
 int qtf_py_add_runtime(PyObject *module);
 int qtf_py_add_matmul(PyObject *module);
+int qtf_py_add_packed(PyObject *module);
 int qtf_py_add_layers(PyObject *module);
 int qtf_py_add_attention(PyObject *module);
 int qtf_py_add_tokenizer(PyObject *module);

@@ -4,7 +4,8 @@
 #include "core/qtf.h"
 
 typedef struct {
-    PyObject_HEAD qtf_matrix matrix; /* owns data and scales */
+    PyObject_HEAD qtf_matrix matrix; /* owns data and scales, unless there is an owner */
+    PyObject *owner;                 /* keeps borrowed memory alive, or NULL */
 } MatrixObject;
 
 static PyTypeObject *matrix_type;
@@ -16,8 +17,11 @@ static const char *quant_name(qtf_quant quant) {
 static void matrix_dealloc(PyObject *self) {
     PyTypeObject *type = Py_TYPE(self);
     MatrixObject *object = (MatrixObject *)self;
-    qtf_free(object->matrix.data);
-    qtf_free(object->matrix.scales);
+    if (!object->owner) {
+        qtf_free(object->matrix.data);
+        qtf_free(object->matrix.scales);
+    }
+    Py_XDECREF(object->owner);
     type->tp_free(self);
     Py_DECREF(type);
 }
@@ -192,12 +196,27 @@ static MatrixObject *new_matrix(int64_t n, int64_t k, qtf_quant quant, int64_t g
     return object;
 }
 
-static int parse_quant(const char *name, qtf_quant *quant) {
-    *quant = strcmp(name, "q8") == 0 ? QTF_Q8 : QTF_F32;
-    if (strcmp(name, quant_name(*quant)) != 0) {
-        PyErr_Format(PyExc_ValueError, "quant: expected 'q8' or 'f32', got '%s'", name);
+PyObject *qtf_py_borrow_matrix(const qtf_matrix *matrix, PyObject *owner) {
+    MatrixObject *object = (MatrixObject *)matrix_type->tp_alloc(matrix_type, 0);
+    if (object) {
+        object->matrix = *matrix;
+        object->owner = Py_NewRef(owner);
+    }
+    return (PyObject *)object;
+}
+
+int qtf_py_matrix_format(const char *quant, long long group, qtf_matrix *matrix) {
+    matrix->quant = strcmp(quant, "q8") == 0 ? QTF_Q8 : QTF_F32;
+    if (strcmp(quant, quant_name(matrix->quant)) != 0) {
+        PyErr_Format(PyExc_ValueError, "quant: expected 'q8' or 'f32', got '%s'", quant);
         return -1;
     }
+    if (matrix->quant == QTF_Q8 && (group < 4 || group > 4096 || group % 4)) {
+        PyErr_Format(PyExc_ValueError, "group: expected a multiple of 4 from 4 to 4096, got %lld",
+                     group);
+        return -1;
+    }
+    matrix->group = matrix->quant == QTF_Q8 ? group : 0;
     return 0;
 }
 
@@ -207,17 +226,10 @@ static PyObject *pack(PyObject *module, PyObject *args, PyObject *kwargs) {
     PyObject *parts_object;
     const char *quant_text = "q8";
     long long group = 128;
-    qtf_quant quant;
+    qtf_matrix format;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|sL", names, &parts_object, &quant_text,
                                      &group) ||
-        parse_quant(quant_text, &quant) < 0) {
-        return NULL;
-    }
-    if (quant == QTF_F32) {
-        group = 0;
-    } else if (group < 4 || group > 4096 || group % 4) {
-        PyErr_Format(PyExc_ValueError, "group: expected a multiple of 4 from 4 to 4096, got %lld",
-                     group);
+        qtf_py_matrix_format(quant_text, group, &format) < 0) {
         return NULL;
     }
     PyObject *parts = PySequence_Fast(parts_object, "parts: expected a list of arrays");
@@ -241,7 +253,7 @@ static PyObject *pack(PyObject *module, PyObject *args, PyObject *kwargs) {
         PyErr_SetString(PyExc_ValueError, "parts: expected at least one array, got an empty list");
         goto done;
     }
-    object = new_matrix(n, k, quant, group);
+    object = new_matrix(n, k, format.quant, format.group);
     int64_t row0 = 0;
     for (Py_ssize_t i = 0; object && i < n_parts; i++) {
         qtf_source_type type;
