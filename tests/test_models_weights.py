@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from random_models import write_model
 
-from pyqtf.formats import FormatError, open_folder
+from pyqtf.formats import FormatError, open_folder, save_safetensors
 from pyqtf.models import read_config
 from pyqtf.models.weights import load_weights, resolve_tied
 
@@ -119,3 +120,30 @@ def test_weights_that_are_not_finite_are_named(quant, value, dtype, tmp_path):
     folder = write(tmp_path, **{"model.layers.0.self_attn.v_proj.bias": bad[7, :6]})
     with pytest.raises(FormatError, match=rf"v_proj.bias' holds {value} at \[3\]"):
         load(folder, quant)
+
+
+def test_the_fingerprint_is_that_of_config_and_weights(tmp_path):
+    def fingerprint(folder, quant="f32"):
+        return load(folder, quant)[2].fingerprint
+
+    first = fingerprint(write(tmp_path / "a"))
+    assert fingerprint(write(tmp_path / "b"), "q8") == first
+    shards = tmp_path / "b"
+    tensors = {name: tensor.array() for name, tensor in open_folder(shards).items()}
+    (shards / "model.safetensors").unlink()
+    names = sorted(tensors, reverse=True)
+    weight_map = {}
+    for shard, part in [("1.safetensors", names[:5]), ("2.safetensors", names[5:])]:
+        save_safetensors(shards / shard, {name: tensors[name] for name in part})
+        weight_map |= dict.fromkeys(part, shard)
+    index = json.dumps({"weight_map": weight_map})
+    (shards / "model.safetensors.index.json").write_text(index)
+    assert fingerprint(shards) == first
+    changed = tensors["model.norm.weight"].copy()
+    changed[5] = np.nextafter(changed[5], np.float32(9))
+    others = [
+        fingerprint(write(tmp_path / "c", **{"model.norm.weight": changed})),
+        fingerprint(write_model(tmp_path / "d", tie_word_embeddings=True)),
+        fingerprint(write_model(tmp_path / "e", rope_theta=1.5e4)),
+    ]
+    assert len({first, *others}) == 4

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from pyqtf import _core
 from pyqtf.formats import FormatError, Tensor
+from pyqtf.formats.digest import Digest
 from pyqtf.models.config import ModelConfig
 from pyqtf.models.registry import FAMILIES, tensor_shapes
 
@@ -39,6 +41,7 @@ class Weights:
     layers: tuple[LayerWeights, ...]
     norm: NDArray[np.float32]  # [hidden_size]
     head: _core.Matrix  # [vocab_size, hidden_size]
+    fingerprint: str  # of the config and of all that was read, before quantisation
 
 
 def resolve_tied(tensors: Mapping[str, Tensor], config: ModelConfig) -> ModelConfig:
@@ -131,6 +134,7 @@ def load_weights(tensors: Mapping[str, Tensor], config: ModelConfig, quant: str 
         head=embed if config.tie_word_embeddings else loader.matrix("head"),
         norm=loader.vector("norm"),
         layers=tuple(loader.layer(i) for i in range(config.n_layers)),
+        fingerprint=loader.digest.hexdigest(),
     )
 
 
@@ -139,6 +143,8 @@ class _Loader:
         self._tensors = tensors
         self._family = FAMILIES[config.family]
         self._quant = quant
+        self.digest = Digest()
+        self.digest.add_text(json.dumps(asdict(config), sort_keys=True))
 
     def layer(self, i: int) -> LayerWeights:
         """Pack layer i."""
@@ -161,6 +167,8 @@ class _Loader:
         """Pack one or more tensors one below the other."""
         parts = [self._find(role, i) for role in roles]
         try:
+            for part in parts:
+                self.digest.add(part.name, part.array())
             return _core.pack([part.array() for part in parts], quant=self._quant)
         except ValueError:
             for part in parts:
@@ -175,6 +183,7 @@ class _Loader:
         parts = [self._find(role, i) for role in roles]
         for part in parts:
             _check_finite(part)
+            self.digest.add(part.name, part.array())
         return np.concatenate([_widen(part.array()) for part in parts])
 
 
