@@ -97,3 +97,14 @@ def attention(q, k, v, scale, causal, mask=None):
     group = q.shape[0] // k.shape[0]
     weights = attention_weights(q, k, scale, causal, mask)
     return np.einsum("hij,hjd->hid", weights, np.repeat(v.astype(np.float64), group, axis=0))
+
+
+def cross_entropy(logits, targets, top_k):
+    """Of float64 logits [T, V]: nll, rank, entropy, top_ids, top_logprobs."""
+    top = logits.max(-1, keepdims=True)
+    logprobs = logits - top - np.log(np.exp(logits - top).sum(-1, keepdims=True))
+    rows = np.arange(len(logits))
+    rank = 1 + (logits > logits[rows, targets][:, None]).sum(-1)
+    entropy = -(np.exp(logprobs) * logprobs).sum(-1)
+    top_ids = np.argsort(-logits, axis=-1, kind="stable")[:, :top_k]
+    return -logprobs[rows, targets], rank, entropy, top_ids, logprobs[rows[:, None], top_ids]

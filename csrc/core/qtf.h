@@ -7,6 +7,7 @@
 #include "core/dispatch.h"
 #include "core/hash.h"
 #include "core/layers.h"
+#include "core/loss.h"
 #include "core/matmul.h"
 #include "core/memory.h"
 #include "core/pool.h"

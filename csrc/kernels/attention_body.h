@@ -99,7 +99,7 @@ QTF_INLINE void softmax_update(float *s, int visible, float *max, float *sum, fl
     vf top = vf_max(vf_max(x[0], x[1]), vf_max(x[2], x[3]));
     vf total = vf_load(sum);
     vf m = vf_set1(*max);
-    if (vf_count_greater(top, m) > 0) {
+    if (vf_mask_greater(top, m)) {
         vf higher = vf_set1(vf_hmax(top));
         vf factor = vf_exp2(vf_sub(m, higher));
         vf_store_n(max, higher, 1);

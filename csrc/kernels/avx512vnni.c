@@ -17,6 +17,7 @@ QTF_TARGET_BEGIN("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")
 #include "kernels/gemm_q8_avx512vnni.h"
 #include "kernels/gemm_quantise_body.h"
 #include "kernels/layers_body.h"
+#include "kernels/loss_body.h"
 
 static void qtf_exp_f32__avx512vnni(const float *x, float *out, size_t n) {
     exp_f32_body(x, out, n);
@@ -67,6 +68,16 @@ static void qtf_softmax__avx512vnni(float *scores, size_t n) {
     softmax_body(scores, n);
 }
 
+static void qtf_loss_tile__avx512vnni(const float *logits, int n, float target,
+                                      qtf_loss_tile *result) {
+    loss_tile_body(logits, n, target, result);
+}
+
+static void qtf_top_k__avx512vnni(const float *logits, int n, int32_t first_id, qtf_candidate *top,
+                                  int64_t k) {
+    top_k_body(logits, n, first_id, top, k);
+}
+
 void qtf_fill_avx512vnni(qtf_kernels *table) {
     table->exp_f32 = qtf_exp_f32__avx512vnni;
     table->gemm.q8_rows = QTF_VNNI_ROWS;
@@ -82,6 +93,8 @@ void qtf_fill_avx512vnni(qtf_kernels *table) {
     table->attention_tile = qtf_attention_tile__avx512vnni;
     table->attention_finish = qtf_attention_finish__avx512vnni;
     table->softmax = qtf_softmax__avx512vnni;
+    table->loss_tile = qtf_loss_tile__avx512vnni;
+    table->top_k = qtf_top_k__avx512vnni;
 }
 QTF_TARGET_END
 #endif

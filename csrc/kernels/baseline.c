@@ -14,6 +14,7 @@
 #include "kernels/gemm_q8_baseline.h"
 #include "kernels/gemm_quantise_body.h"
 #include "kernels/layers_body.h"
+#include "kernels/loss_body.h"
 
 static void qtf_exp_f32__baseline(const float *x, float *out, size_t n) {
     exp_f32_body(x, out, n);
@@ -90,6 +91,16 @@ static void qtf_softmax__baseline(float *scores, size_t n) {
     softmax_body(scores, n);
 }
 
+static void qtf_loss_tile__baseline(const float *logits, int n, float target,
+                                    qtf_loss_tile *result) {
+    loss_tile_body(logits, n, target, result);
+}
+
+static void qtf_top_k__baseline(const float *logits, int n, int32_t first_id, qtf_candidate *top,
+                                int64_t k) {
+    top_k_body(logits, n, first_id, top, k);
+}
+
 void qtf_fill_baseline(qtf_kernels *table) {
     table->exp_f32 = qtf_exp_f32__baseline;
     table->gemm.q8_rows = 1;
@@ -107,4 +118,6 @@ void qtf_fill_baseline(qtf_kernels *table) {
     table->attention_tile = qtf_attention_tile__baseline;
     table->attention_finish = qtf_attention_finish__baseline;
     table->softmax = qtf_softmax__baseline;
+    table->loss_tile = qtf_loss_tile__baseline;
+    table->top_k = qtf_top_k__baseline;
 }

@@ -36,6 +36,24 @@ typedef struct {
     float *out;               /* [n, width]: sums of exp2(score - max) * v, 0 at first */
 } qtf_attention_rows;
 
+/*
+ * What the loss keeps of one row's logits x in one tile of the vocabulary. The largest are counted
+ * and not added to sum, so that the small ones beside them do not drown in rounding.
+ */
+typedef struct {
+    float max;
+    int32_t n_max;
+    float sum;       /* of exp(x - max) where x < max */
+    float weighted;  /* of (x - max) * exp(x - max) */
+    int32_t greater; /* how many are above the target's logit */
+} qtf_loss_tile;
+
+/* A candidate for the most likely tokens. */
+typedef struct {
+    float logit;
+    int32_t id;
+} qtf_candidate;
+
 typedef struct qtf_kernels {
     /* out[i] = exp(x[i]), i < n; within 2 ulp, exp(-inf) = 0, NaN stays NaN. In place is allowed.
      */
@@ -62,6 +80,13 @@ typedef struct qtf_kernels {
 
     /* scores [n] become softmax(scores), in place; where all are -inf, zeros. */
     void (*softmax)(float *scores, size_t n);
+    /* Reduce n >= 1 logits of a tile; sums run by lanes of 16 in ascending order. */
+    void (*loss_tile)(const float *logits, int n, float target, qtf_loss_tile *result);
+
+    /* Insert n >= 1 logits, with ids from first_id on, into top [k], which is sorted by descending
+     * logit; equal ones keep the order in which they came. k >= 1. */
+    void (*top_k)(const float *logits, int n, int32_t first_id, qtf_candidate *top, int64_t k);
+
     qtf_gemm gemm;
 } qtf_kernels;
 

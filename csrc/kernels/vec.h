@@ -79,9 +79,9 @@ QTF_INLINE vf vf_scale2(vf a, vf n) {
 QTF_INLINE vf vf_where_less(vf x, vf bound, vf value, vf a) {
     return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x, bound, _CMP_LT_OQ), a, value);
 }
-/* How many of the 16 lanes have a > b. */
-QTF_INLINE int vf_count_greater(vf a, vf b) {
-    return __builtin_popcount(_mm512_cmp_ps_mask(a, b, _CMP_GT_OQ));
+/* Bit i is set where lane i has a > b. */
+QTF_INLINE uint32_t vf_mask_greater(vf a, vf b) {
+    return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ);
 }
 /* Lanes i and i + 8 are added first, then i + 4, i + 2, i + 1. */
 QTF_INLINE float vf_sum(vf a) {
@@ -123,8 +123,7 @@ typedef __m256 vf_part;
                          _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23)))
 #define VFP_WHERE_LESS(x, bound, value, a)                                                         \
     _mm256_blendv_ps(a, value, _mm256_cmp_ps(x, bound, _CMP_LT_OQ))
-#define VFP_COUNT_GREATER(a, b)                                                                    \
-    __builtin_popcount((unsigned)_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_GT_OQ)))
+#define VFP_MASK_GREATER(a, b) (uint32_t) _mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_GT_OQ))
 
 #elif defined(QTF_VEC_BASELINE)
 
@@ -149,9 +148,9 @@ QTF_INLINE vf_part vfp_round(vf_part a) {
 QTF_INLINE vf_part vfp_scale2(vf_part a, vf_part n) {
     return a * (vf_part)((__builtin_convertvector(n, vi_part) + 127) << 23);
 }
-QTF_INLINE int vfp_count_greater(vf_part a, vf_part b) {
+QTF_INLINE uint32_t vfp_mask_greater(vf_part a, vf_part b) {
     vi_part m = a > b;
-    return -(m[0] + m[1] + m[2] + m[3]);
+    return (uint32_t)((m[0] & 1) | (m[1] & 2) | (m[2] & 4) | (m[3] & 8));
 }
 #define VFP_SET1(x) ((vf_part){x, x, x, x})
 #define VFP_LOAD(p) vfp_load(p)
@@ -166,7 +165,7 @@ QTF_INLINE int vfp_count_greater(vf_part a, vf_part b) {
 #define VFP_ROUND(a) vfp_round(a)
 #define VFP_SCALE2(a, n) vfp_scale2(a, n)
 #define VFP_WHERE_LESS(x, bound, value, a) vfp_pick((x) < (bound), value, a)
-#define VFP_COUNT_GREATER(a, b) vfp_count_greater(a, b)
+#define VFP_MASK_GREATER(a, b) vfp_mask_greater(a, b)
 
 #else
 #error "define QTF_VEC_BASELINE, QTF_VEC_AVX2 or QTF_VEC_AVX512 before including vec.h"
@@ -240,12 +239,12 @@ QTF_INLINE vf vf_scale2(vf a, vf n) {
 QTF_INLINE vf vf_where_less(vf x, vf bound, vf value, vf a) {
     VF_EACH(VFP_WHERE_LESS(x.p[i], bound.p[i], value.p[i], a.p[i]));
 }
-QTF_INLINE int vf_count_greater(vf a, vf b) {
-    int count = 0;
+QTF_INLINE uint32_t vf_mask_greater(vf a, vf b) {
+    uint32_t mask = 0;
     QTF_UNROLL for (int i = 0; i < VF_PARTS; i++) {
-        count += VFP_COUNT_GREATER(a.p[i], b.p[i]);
+        mask |= VFP_MASK_GREATER(a.p[i], b.p[i]) << (VF_LANES * i);
     }
-    return count;
+    return mask;
 }
 QTF_INLINE float vf_sum(vf a) {
     float s[VF];

@@ -61,5 +61,6 @@ int qtf_py_add_layers(PyObject *module);
 int qtf_py_add_attention(PyObject *module);
 int qtf_py_add_tokenizer(PyObject *module);
 int qtf_py_add_hash(PyObject *module);
+int qtf_py_add_loss(PyObject *module);
 
 #endif
