@@ -133,7 +133,7 @@ def is_comparable(oracle, text):
     return oracle.normalizer.normalize_str(text) == unicodedata.normalize("NFC", text)
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=150)
 @given(text=TEXTS)
 def test_random_strings(pair, text):
     oracle, ours, nfc = pair
@@ -147,7 +147,7 @@ def test_random_strings(pair, text):
     assert ours.convert_ids_to_tokens(ids) == [oracle.id_to_token(i) for i in expected]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=80)
 @given(text=TEXTS)
 def test_offsets(pair, text):
     oracle, ours, nfc = pair
@@ -164,7 +164,7 @@ def untrimmed():
     return Tokenizer.from_json(document(QWEN2).to_str())
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=80)
 @given(text=TEXTS)
 def test_byte_offsets_cut_the_text_into_the_bytes_of_its_tokens(untrimmed, text):
     data = text.encode()
@@ -190,7 +190,7 @@ def test_every_character_is_of_the_same_class(end):
         assert ours.encode(block).tolist() == oracle.encode(block).ids, hex(start)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=80)
 @given(ids=st.lists(st.integers(0, 399), max_size=20))
 def test_decoding_any_ids(pair, ids):
     oracle, ours, _ = pair
