@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,10 @@ class Tensor:
     def array(self) -> npt.NDArray[Any]:
         """Return a read-only view; BF16 as uint16 and F8 as uint8, which hold their bits."""
         return self.file.view(self.storage, self.shape, self.start)
+
+    def row_blocks(self) -> Iterator[npt.NDArray[Any]]:
+        """Yield the rows in order, some at a time; here all at once, as they cost no memory."""
+        yield self.array()
 
     def release(self) -> None:
         """Give the memory of the pages read back to the system."""
