@@ -20,6 +20,7 @@ except ImportError as error:
 if TYPE_CHECKING:
     from pyqtf import plot
     from pyqtf.evaluation.evaluate import evaluate, evaluate_tokens
+    from pyqtf.evaluation.scaling_law import fit_scaling_law
     from pyqtf.evaluation.score import Score, compute_perplexity
     from pyqtf.evaluation.statistics import paired_differences, summarise
     from pyqtf.evaluation.stories import read_stories
@@ -32,6 +33,7 @@ _HOME = {
     "compute_perplexity": "pyqtf.evaluation.score",
     "evaluate": "pyqtf.evaluation.evaluate",
     "evaluate_tokens": "pyqtf.evaluation.evaluate",
+    "fit_scaling_law": "pyqtf.evaluation.scaling_law",
     "paired_differences": "pyqtf.evaluation.statistics",
     "plot": "",
     "read_stories": "pyqtf.evaluation.stories",
@@ -45,6 +47,7 @@ __all__ = [
     "compute_perplexity",
     "evaluate",
     "evaluate_tokens",
+    "fit_scaling_law",
     "paired_differences",
     "plot",
     "read_stories",

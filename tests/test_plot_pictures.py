@@ -6,6 +6,7 @@ import math
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 from fakes import BigramModel, UniformModel, WordTokenizer
 from matplotlib.image import imread
@@ -13,6 +14,7 @@ from matplotlib.text import Text
 
 from pyqtf import plot
 from pyqtf.evaluation.evaluate import evaluate
+from pyqtf.evaluation.scaling_law import fit_scaling_law
 from pyqtf.evaluation.score import score
 from pyqtf.evaluation.statistics import summarise
 
@@ -99,6 +101,23 @@ def test_pictures_of_any_size_are_drawn(n, stories):
     for picture in (plot.scaling, plot.stories):
         pixels = imread(io.BytesIO(plot.png(picture(results(n, stories=stories)))))
         assert pixels.shape[0] > 400 and pixels.std() > 0.05
+
+
+def test_the_law_is_drawn_with_its_band_and_dashed_beyond_the_models():
+    sizes = [10**i for i in range(3, 8)]
+    frame = pd.DataFrame(
+        {"model_name": list("abcde"), "quant": "q8", "n_params": sizes,
+         "mean_nll": [1.5 + 5 / n**0.2 * f for n, f in zip(sizes, (1, 1.01, 1, 0.99, 1),
+                                                           strict=True)]}
+    )  # fmt: skip
+    fit = fit_scaling_law(frame)
+    (axes,) = plot.scaling_law(fit).axes
+    dashed = [line for line in axes.lines if line.get_linestyle() == "--"]
+    assert len(dashed) == 4
+    assert all(line.get_xdata()[0] == 1e7 for line in dashed)
+    n_bands = len(axes.collections)
+    (axes,) = plot.scaling_law(fit_scaling_law(frame[:3])).axes
+    assert len(axes.collections) == n_bands - 1
 
 
 def test_one_story_is_said_in_the_picture():
@@ -191,7 +210,8 @@ def test_report_is_one_file_with_everything():
     scores = [score(BigramModel("x"), STORIES[0])]
     page = Page(plot.report(df, scores=scores, source="<made> up", facts={"CPU": "a<b"}))
     assert all(reference.startswith("data:image/png;base64,") for reference in page.references)
-    assert len(page.references) == 2
+    assert len(page.references) == 3
+    assert "Which curve?" in page.text and "score a fourth size" in page.text
     assert "i" not in page.tags and "script" not in page.tags and "link" not in page.tags
     for words in ("a & b", "<i>", "(<made> up)", "a<b", "3 models read 3 stories", STORIES[0]):
         assert words in page.text

@@ -198,13 +198,18 @@ static qtf_status encode_prefixed(qtf_encoder *e, int level, const uint8_t *text
     const uint8_t *outer = e->text, *outer_limit = e->limit;
     size_t outer_origin = e->origin, first = e->out->n;
     size_t start = e->origin + (size_t)(text - e->text);
-    /* One less, so that what follows the space keeps its positions; the space itself has none. */
+    /* One less, so that what follows the space keeps its positions. */
     e->origin = start - 1;
     e->text = e->prefixed;
     e->limit = e->prefixed + n + 1;
     qtf_status status = encode_piece(e, level, e->text, e->limit);
     if (e->offsets && e->out->n > first) {
         e->out->starts[first] = start;
+        if (e->out->ends[first] == start) {
+            int length; /* a token of just the space gets the first character's place */
+            qtf_utf8_read(text, &length);
+            e->out->ends[first] = start + (size_t)length;
+        }
     }
     e->text = outer;
     e->limit = outer_limit;
@@ -293,10 +298,11 @@ static qtf_status encode_text(qtf_encoder *e, const uint8_t *text, size_t n, boo
     return QTF_OK;
 }
 
-static qtf_status append_template(qtf_encoder *e, const uint32_t *ids, int n, size_t position) {
+/* Tokens that stand for nothing in the text: their offsets are 0. */
+static qtf_status append_template(qtf_encoder *e, const uint32_t *ids, int n) {
     qtf_status status = QTF_OK;
     for (int i = 0; i < n && status == QTF_OK; i++) {
-        status = append_token(e, ids[i], position, position);
+        status = append_token(e, ids[i], 0, 0);
     }
     return status;
 }
@@ -313,11 +319,18 @@ static qtf_status encode_with(qtf_encoder *e, const uint8_t *text, size_t n, uns
     e->offsets = flags & QTF_ENCODE_OFFSETS;
     const qtf_tokenizer *t = e->tokenizer;
     bool template = flags & QTF_ENCODE_TEMPLATE;
-    qtf_status status = append_template(e, t->before, template ? t->n_before : 0, 0);
+    qtf_status status = append_template(e, t->before, template ? t->n_before : 0);
+    size_t first = out->n;
     if (status == QTF_OK) {
         status = encode_text(e, text, n, flags & QTF_ENCODE_PLAIN);
     }
-    return status == QTF_OK ? append_template(e, t->behind, template ? t->n_behind : 0, n) : status;
+    if (e->offsets && status == QTF_OK) {
+        if (flags & QTF_ENCODE_CHARS) {
+            qtf_char_offsets(text, out, first);
+        }
+        qtf_trim_offsets(t, out, first);
+    }
+    return status == QTF_OK ? append_template(e, t->behind, template ? t->n_behind : 0) : status;
 }
 
 qtf_status qtf_encode(qtf_tokenizer *tokenizer, const uint8_t *text, size_t n, unsigned flags,

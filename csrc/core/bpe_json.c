@@ -91,13 +91,21 @@ static qtf_status read_split(qtf_builder *b, uint32_t node) {
     if (status != QTF_OK) {
         return status;
     }
-    /* The patterns match every character, so keeping only the matches is the same. */
+    /* Where matches leave nothing between them, keeping only them is the same as isolating. */
     bool isolated = behavior && qtf_json_is(b->doc, behavior, "Isolated") && !invert;
     bool kept = behavior && qtf_json_is(b->doc, behavior, "Removed") && invert;
+    kept = kept && qtf_split_covers(split);
     return isolated || kept
                ? push_split(b, split)
                : qtf_fail(b->error, QTF_UNSUPPORTED,
                           "a Split pre_tokenizer is supported with behavior \"Isolated\" only");
+}
+
+static qtf_status read_digits(qtf_builder *b, uint32_t node) {
+    bool individual;
+    qtf_status status = qtf_read_bool(b, node, "individual_digits", false, &individual);
+    return status == QTF_OK ? push_split(b, individual ? QTF_SPLIT_DIGIT : QTF_SPLIT_DIGITS)
+                            : status;
 }
 
 static qtf_status read_pre_tokenizer(qtf_builder *b, uint32_t node) {
@@ -110,14 +118,81 @@ static qtf_status read_pre_tokenizer(qtf_builder *b, uint32_t node) {
     if (has_type(b, node, "Split")) {
         return read_split(b, node);
     }
-    return unsupported(b, "pre_tokenizer", node, "Split and ByteLevel are");
+    if (has_type(b, node, "Digits")) {
+        return read_digits(b, node);
+    }
+    return unsupported(b, "pre_tokenizer", node, "Split, Digits and ByteLevel are");
+}
+
+/* Append the ids of the special token that a template names. */
+static qtf_status read_template_token(qtf_builder *b, uint32_t special, uint32_t name,
+                                      uint32_t *list, int *n) {
+    const qtf_json_node *nodes = b->doc->nodes;
+    uint32_t found = 0;
+    for (uint32_t i = special + 1; name && special && i < nodes[special].next;
+         i = nodes[i + 1].next) {
+        if (nodes[i].length == nodes[name].length && nodes[name].type == QTF_JSON_STRING &&
+            memcmp(qtf_text_of(b, i), qtf_text_of(b, name), nodes[i].length) == 0) {
+            found = qtf_json_get(b->doc, i + 1, "ids");
+        }
+    }
+    if (found == 0 || nodes[found].type != QTF_JSON_ARRAY) {
+        return qtf_fail(b->error, QTF_BAD_DATA,
+                        "TemplateProcessing uses a token that its special_tokens don't give ids");
+    }
+    for (uint32_t i = found + 1; i < nodes[found].next; i = nodes[i].next) {
+        uint32_t id;
+        if (*n == QTF_MAX_TEMPLATE || !qtf_json_index(b->doc, i, QTF_BPE_LIMIT, &id) ||
+            !qtf_bpe_has(&b->tokenizer->bpe, id)) {
+            return qtf_fail(b->error, QTF_BAD_DATA,
+                            "TemplateProcessing has an id that is not in the vocabulary, or more "
+                            "than %d ids",
+                            QTF_MAX_TEMPLATE);
+        }
+        list[(*n)++] = id;
+    }
+    return QTF_OK;
+}
+
+static qtf_status read_template(qtf_builder *b, uint32_t node) {
+    const qtf_json_node *nodes = b->doc->nodes;
+    qtf_tokenizer *t = b->tokenizer;
+    uint32_t single = qtf_json_get(b->doc, node, "single");
+    uint32_t special = qtf_json_get(b->doc, node, "special_tokens");
+    bool behind = false;
+    qtf_status status = QTF_OK;
+    if (single == 0 || nodes[single].type != QTF_JSON_ARRAY ||
+        (special && nodes[special].type != QTF_JSON_OBJECT)) {
+        return qtf_fail(b->error, QTF_BAD_DATA, "TemplateProcessing lacks its array \"single\"");
+    }
+    for (uint32_t i = single + 1; i < nodes[single].next && status == QTF_OK; i = nodes[i].next) {
+        uint32_t token = qtf_json_get(b->doc, i, "SpecialToken");
+        if (token) {
+            status = read_template_token(b, special, qtf_json_get(b->doc, token, "id"),
+                                         behind ? t->behind : t->before,
+                                         behind ? &t->n_behind : &t->n_before);
+        } else if (qtf_json_get(b->doc, i, "Sequence") && !behind) {
+            behind = true;
+        } else {
+            status = qtf_fail(b->error, QTF_UNSUPPORTED,
+                              "TemplateProcessing with a text taken twice is not supported");
+        }
+    }
+    return status;
 }
 
 static qtf_status read_post_processor(qtf_builder *b, uint32_t node) {
-    if (!has_type(b, node, "ByteLevel")) {
-        return unsupported(b, "post_processor", node, "ByteLevel is");
+    if (has_type(b, node, "TemplateProcessing")) {
+        return read_template(b, node);
     }
-    return qtf_read_bool(b, node, "trim_offsets", true, &b->tokenizer->trim_offsets);
+    if (!has_type(b, node, "ByteLevel")) {
+        return unsupported(b, "post_processor", node, "ByteLevel and TemplateProcessing are");
+    }
+    qtf_status status =
+        qtf_read_bool(b, node, "add_prefix_space", true, &b->tokenizer->trim_prefix);
+    return status == QTF_OK
+               ? qtf_read_bool(b, node, "trim_offsets", true, &b->tokenizer->trim_offsets)
+               : status;
 }
 
 static qtf_status read_decoder(qtf_builder *b, uint32_t node) {
@@ -138,7 +213,6 @@ static qtf_status read_root(qtf_builder *b) {
         read_part read;
     } parts[] = {{"normalizer", "normalizers", read_normalizer},
                  {"pre_tokenizer", "pretokenizers", read_pre_tokenizer},
-                 {"post_processor", "processors", read_post_processor},
                  {"decoder", "decoders", read_decoder}};
     qtf_status status = qtf_read_model(b, qtf_json_get(doc, 0, "model"));
     for (size_t i = 0; i < sizeof parts / sizeof parts[0] && status == QTF_OK; i++) {
@@ -149,7 +223,13 @@ static qtf_status read_root(qtf_builder *b) {
         status = qtf_fail(b->error, QTF_UNSUPPORTED,
                           "pre_tokenizer has no ByteLevel; byte-level BPE is supported");
     }
-    return status == QTF_OK ? qtf_read_added(b, qtf_json_get(doc, 0, "added_tokens")) : status;
+    if (status == QTF_OK) {
+        status = qtf_read_added(b, qtf_json_get(doc, 0, "added_tokens"));
+    }
+    /* A template may name added tokens. */
+    return status == QTF_OK ? read_sequence(b, qtf_json_get(doc, 0, "post_processor"), "processors",
+                                            read_post_processor)
+                            : status;
 }
 
 qtf_status qtf_tokenizer_from_json(const char *json, size_t n, qtf_tokenizer **tokenizer,

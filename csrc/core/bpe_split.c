@@ -6,39 +6,27 @@
 
 /* What differs between the patterns that descend from GPT-2's. */
 typedef struct {
-    bool fold;       /* contractions ('s, 're, ...) in any case */
-    bool any_before; /* letters may take any character but \r \n L N before them, not just ' ' */
-    int digits;      /* most digits of a piece; 0: any number, with a space before them */
-    bool newlines;   /* punctuation takes the newlines behind it; space ends at its last newline */
+    uint32_t letters; /* what words are made of */
+    bool fold;        /* contractions ('s, 're, ...) in any case */
+    bool any_before;  /* a word may take any character but \r \n L N before it, not just ' ' */
+    int digits;       /* most digits of a piece; 0: any number, with a space before them */
+    bool newlines;    /* punctuation takes the newlines behind it; space ends at its last newline */
+    bool end_first;   /* but not space that ends the text: that stays whole */
 } style;
 
-static const style GPT2 = {false, false, 0, false};
-static const style QWEN2 = {true, true, 1, true};
-static const style LLAMA3 = {true, true, 3, true};
+static const style GPT2 = {QTF_LETTER, false, false, 0, false, false};
+static const style QWEN2 = {QTF_LETTER, true, true, 1, true, false};
+static const style QWEN3_5 = {QTF_LETTER | QTF_MARK, true, true, 1, true, false};
+static const style LLAMA3 = {QTF_LETTER, true, true, 3, true, false};
+static const style CL100K = {QTF_LETTER, true, true, 3, true, true};
 
-static const struct {
-    const char *pattern;
-    qtf_split split;
-} known[] = {
-    {"'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+",
-     QTF_SPLIT_GPT2},
-    {"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| "
-     "?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
-     QTF_SPLIT_QWEN2},
-    {"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| "
-     "?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
-     QTF_SPLIT_LLAMA3},
+/* o200k cuts words where a lower-case letter is followed by an upper-case one. */
+enum {
+    CASELESS = QTF_IN(QTF_LM) | QTF_IN(QTF_LO) | QTF_MARK,
+    UPPER = QTF_IN(QTF_LU) | QTF_IN(QTF_LT) | CASELESS,
+    LOWER = QTF_IN(QTF_LL) | CASELESS,
+    WORD_OR_SPACE = QTF_LETTER | QTF_NUMBER | QTF_SPACE,
 };
-
-bool qtf_split_find(const char *pattern, size_t n, qtf_split *split) {
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
-        if (strlen(known[i].pattern) == n && memcmp(known[i].pattern, pattern, n) == 0) {
-            *split = known[i].split;
-            return true;
-        }
-    }
-    return false;
-}
 
 /* The category of the character at text as a set, and its length; 0 at the end. */
 QTF_INLINE uint32_t peek(const uint8_t *text, const uint8_t *end, int *length) {
@@ -97,12 +85,17 @@ static const uint8_t *contraction(const uint8_t *text, const uint8_t *end, bool 
     }
 }
 
+static bool is_newline(uint8_t c) {
+    return c == '\n' || c == '\r';
+}
+
 /* \s*[\r\n]+ (where newlines are set apart), \s+(?!\S), \s+ */
-QTF_INLINE const uint8_t *match_space(style s, const uint8_t *text, const uint8_t *end) {
+QTF_INLINE const uint8_t *match_space(bool newlines, bool end_first, const uint8_t *text,
+                                      const uint8_t *end) {
     const uint8_t *stop = run(text, end, QTF_SPACE);
-    if (s.newlines) {
+    if (newlines && !(end_first && stop == end)) {
         for (const uint8_t *p = stop; p > text; p--) {
-            if (p[-1] == '\n' || p[-1] == '\r') {
+            if (is_newline(p[-1])) {
                 return p;
             }
         }
@@ -117,22 +110,25 @@ QTF_INLINE const uint8_t *match_space(style s, const uint8_t *text, const uint8_
     return last > text ? last : stop;
 }
 
+/* Up to `most` number characters, the first of which ends at text. */
+QTF_INLINE const uint8_t *match_digits(int most, const uint8_t *text, const uint8_t *end) {
+    int length;
+    for (int i = 1; i < most && peek(text, end, &length) & QTF_NUMBER; i++) {
+        text += length;
+    }
+    return text;
+}
+
 QTF_INLINE const uint8_t *match(style s, const uint8_t *text, const uint8_t *end) {
-    const uint32_t word = QTF_LETTER | QTF_NUMBER | QTF_SPACE;
+    const uint32_t word = s.letters | QTF_NUMBER | QTF_SPACE;
     int length, ignored;
     uint32_t first = peek(text, end, &length);
     const uint8_t *after = text + length;
     if (first & QTF_LETTER) {
-        return run(after, end, QTF_LETTER);
+        return run(after, end, s.letters);
     }
     if (first & QTF_NUMBER) {
-        if (s.digits == 0) {
-            return run(after, end, QTF_NUMBER);
-        }
-        for (int i = 1; i < s.digits && peek(after, end, &length) & QTF_NUMBER; i++) {
-            after += length;
-        }
-        return after;
+        return s.digits ? match_digits(s.digits, after, end) : run(after, end, QTF_NUMBER);
     }
     if (*text == '\'') {
         const uint8_t *stop = contraction(text, end, s.fold);
@@ -142,20 +138,157 @@ QTF_INLINE const uint8_t *match(style s, const uint8_t *text, const uint8_t *end
     }
     uint32_t second = peek(after, end, &ignored);
     bool space = *text == ' ';
-    if (second & QTF_LETTER && (s.any_before ? *text != '\r' && *text != '\n' : space)) {
-        return run(after, end, QTF_LETTER);
+    if (second & s.letters && (s.any_before ? !is_newline(*text) : space)) {
+        return run(after, end, s.letters);
+    }
+    if (first & s.letters) {
+        return after;
     }
     if (s.digits == 0 && space && second & QTF_NUMBER) {
         return run(after, end, QTF_NUMBER);
     }
     if (!(first & QTF_SPACE) || (space && second & ~word)) {
         const uint8_t *stop = run(after, end, ~word);
-        while (s.newlines && stop < end && (*stop == '\n' || *stop == '\r')) {
+        while (s.newlines && stop < end && is_newline(*stop)) {
             stop++;
         }
         return stop;
     }
-    return match_space(s, text, end);
+    return match_space(s.newlines, s.end_first, text, end);
+}
+
+/* UPPER* LOWER+, which gives back what UPPER took too much; NULL when it does not match. */
+static const uint8_t *match_lower(const uint8_t *text, const uint8_t *end) {
+    const uint8_t *caseless = NULL;
+    int length;
+    for (uint32_t set; (set = peek(text, end, &length)) & UPPER; text += length) {
+        caseless = set & CASELESS ? text + length : caseless;
+    }
+    const uint8_t *stop = run(text, end, LOWER);
+    return stop > text ? stop : caseless;
+}
+
+/* UPPER* LOWER+ | UPPER+ LOWER*, each with an optional character before it; or NULL. */
+static const uint8_t *match_cased(const uint8_t *text, uint32_t first, const uint8_t *after,
+                                  const uint8_t *end) {
+    bool before = !(first & (QTF_LETTER | QTF_NUMBER)) && !is_newline(*text);
+    const uint8_t *word = before ? after : text, *stop = match_lower(word, end);
+    if (!stop && before && first & QTF_MARK) {
+        stop = match_lower(text, end);
+    }
+    if (!stop) {
+        stop = run(word, end, UPPER);
+        stop = stop > word ? stop : NULL;
+    }
+    return stop;
+}
+
+QTF_INLINE const uint8_t *match_o200k(bool contractions, int digits, const uint8_t *text,
+                                      const uint8_t *end) {
+    int length, ignored;
+    uint32_t first = peek(text, end, &length);
+    const uint8_t *after = text + length, *stop = match_cased(text, first, after, end);
+    if (stop) {
+        const uint8_t *longer =
+            contractions && stop < end && *stop == '\'' ? contraction(stop, end, true) : NULL;
+        return longer ? longer : stop;
+    }
+    if (first & QTF_NUMBER) {
+        return match_digits(digits, after, end);
+    }
+    if (!(first & QTF_SPACE) ||
+        (*text == ' ' && peek(after, end, &ignored) & ~(uint32_t)WORD_OR_SPACE)) {
+        stop = run(after, end, ~(uint32_t)WORD_OR_SPACE);
+        while (stop < end && (is_newline(*stop) || *stop == '/')) {
+            stop++;
+        }
+        return stop;
+    }
+    return match_space(true, false, text, end);
+}
+
+static bool is_ascii_letter(uint8_t c) {
+    return lower(c) >= 'a' && lower(c) <= 'z';
+}
+
+/* DeepSeek's third pattern; NULL where it does not match. */
+static const uint8_t *match_deepseek(const uint8_t *text, const uint8_t *end) {
+    const uint32_t letters = QTF_LETTER | QTF_MARK, marks = QTF_PUNCTUATION | QTF_SYMBOL;
+    int length, ignored;
+    uint32_t first = peek(text, end, &length);
+    const uint8_t *after = text + length;
+    if (length == 1 && first & marks && after < end && is_ascii_letter(*after)) {
+        while (after < end && is_ascii_letter(*after)) {
+            after++;
+        }
+        return after;
+    }
+    uint32_t second = peek(after, end, &ignored);
+    if (first & letters || (!(first & marks) && !is_newline(*text) && second & letters)) {
+        return run(after, end, letters);
+    }
+    if (first & marks || (*text == ' ' && second & marks)) {
+        const uint8_t *stop = run(after, end, marks);
+        while (stop < end && is_newline(*stop)) {
+            stop++;
+        }
+        return stop;
+    }
+    return first & QTF_SPACE ? match_space(true, false, text, end) : NULL;
+}
+
+static bool in_cjk(uint32_t c, bool wide) {
+    return wide ? c - 0x0800 <= 0x9FA5 - 0x0800 || c - 0xAC00 <= 0xD7FF - 0xAC00
+                : c - 0x4E00 <= 0x9FA5 - 0x4E00 || c - 0x3040 <= 0x30FF - 0x3040;
+}
+
+static const uint8_t *match_cjk(bool wide, const uint8_t *text, const uint8_t *end) {
+    const uint8_t *start = text;
+    int length;
+    while (text < end && in_cjk(qtf_utf8_read(text, &length), wide)) {
+        text += length;
+    }
+    return text > start ? text : NULL;
+}
+
+/* \s?SET+ */
+QTF_INLINE const uint8_t *match_spaced(uint32_t set, const uint8_t *text, const uint8_t *end) {
+    int length;
+    uint32_t first = peek(text, end, &length);
+    const uint8_t *word = first & QTF_SPACE ? text + length : text, *stop = run(word, end, set);
+    return stop > word ? stop : NULL;
+}
+
+/* One match of a pattern that leaves characters between its matches; NULL for none here. */
+static const uint8_t *match_here(qtf_split split, const uint8_t *text, const uint8_t *end) {
+    int length;
+    uint32_t first = peek(text, end, &length);
+    switch (split) {
+    case QTF_SPLIT_DEEPSEEK:
+        return match_deepseek(text, end);
+    case QTF_SPLIT_CJK:
+        return match_cjk(false, text, end);
+    case QTF_SPLIT_CJK_WIDE:
+        return match_cjk(true, text, end);
+    case QTF_SPLIT_NEWLINE:
+        return is_newline(*text) ? text + 1 : NULL;
+    case QTF_SPLIT_SPACE_LETTERS:
+        return match_spaced(QTF_LETTER, text, end);
+    case QTF_SPLIT_SPACE_PUNCTUATION:
+        return match_spaced(QTF_PUNCTUATION, text, end);
+    case QTF_SPLIT_DIGIT:
+        return first & QTF_NUMBER ? text + length : NULL;
+    case QTF_SPLIT_DIGITS:
+        return first & QTF_NUMBER ? run(text, end, QTF_NUMBER) : NULL;
+    case QTF_SPLIT_3_DIGITS:
+        return first & QTF_NUMBER ? match_digits(3, text + length, end) : NULL;
+    default:
+        return end;
+    }
+}
+
+bool qtf_split_covers(qtf_split split) {
+    return split <= QTF_SPLIT_TEKKEN;
 }
 
 const uint8_t *qtf_split_next(qtf_split split, const uint8_t *text, const uint8_t *end) {
@@ -164,8 +297,25 @@ const uint8_t *qtf_split_next(qtf_split split, const uint8_t *text, const uint8_
         return match(GPT2, text, end);
     case QTF_SPLIT_QWEN2:
         return match(QWEN2, text, end);
+    case QTF_SPLIT_QWEN3_5:
+        return match(QWEN3_5, text, end);
     case QTF_SPLIT_LLAMA3:
         return match(LLAMA3, text, end);
+    case QTF_SPLIT_CL100K:
+        return match(CL100K, text, end);
+    case QTF_SPLIT_O200K:
+        return match_o200k(true, 3, text, end);
+    case QTF_SPLIT_TEKKEN:
+        return match_o200k(false, 1, text, end);
+    default:
+        break;
     }
-    return end;
+    const uint8_t *stop = match_here(split, text, end);
+    while (!stop) {
+        int length;
+        qtf_utf8_read(text, &length);
+        text += length;
+        stop = text == end || match_here(split, text, end) ? text : NULL;
+    }
+    return stop;
 }

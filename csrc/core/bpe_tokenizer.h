@@ -24,9 +24,10 @@ typedef struct {
     qtf_added added;
     uint8_t *special; /* [n_ids] 1 for special tokens */
     bool nfc;
-    bool prefix_space;                /* a piece that does not start with a space gets one */
-    bool trim_offsets;                /* offsets leave out the space at the ends of a token */
-    bool all_bytes;                   /* every byte has a token */
+    bool prefix_space; /* a piece that does not start with a space gets one */
+    bool trim_offsets; /* offsets leave out the space at the ends of a token */
+    bool trim_prefix;  /* but keep one space before the first token, which may have been added */
+    bool all_bytes;    /* every byte has a token */
     qtf_split splits[QTF_MAX_SPLITS]; /* each cuts the pieces of the one before */
     int n_splits, prefix_level;       /* the prefix space is put before this split */
     uint32_t before[QTF_MAX_TEMPLATE], behind[QTF_MAX_TEMPLATE]; /* special tokens round a text */
@@ -39,7 +40,7 @@ typedef struct {
 typedef struct {
     int32_t *ids;
     size_t n, ids_capacity;
-    size_t *starts, *ends; /* [n] in bytes of the text, when offsets were asked for */
+    size_t *starts, *ends; /* [n] where in the text, when offsets were asked for */
     size_t starts_capacity, ends_capacity;
 } qtf_encoding;
 
@@ -47,6 +48,7 @@ typedef enum {
     QTF_ENCODE_TEMPLATE = 1, /* put the template's special tokens round the text */
     QTF_ENCODE_PLAIN = 2,    /* special tokens in the text are text */
     QTF_ENCODE_OFFSETS = 4,
+    QTF_ENCODE_CHARS = 8, /* offsets count characters instead of bytes */
 } qtf_encode_flags;
 
 /* Derive what follows from vocabulary and added tokens. Errors: QTF_NO_MEMORY. */
@@ -87,6 +89,33 @@ void qtf_encoders_free(qtf_encoder *encoder);
  * The bytes of one token: borrowed from the tokenizer, length in *n. NULL when no token has the id.
  */
 const uint8_t *qtf_token_bytes(const qtf_tokenizer *tokenizer, int64_t id, size_t *n);
+
+/*
+ * Leave out of the offsets of tokens [first, encoding->n) the spaces at their ends, as the
+ * tokenizer's trim_offsets and trim_prefix say.
+ */
+void qtf_trim_offsets(const qtf_tokenizer *tokenizer, qtf_encoding *encoding, size_t first);
+
+/*
+ * Turn the offsets of tokens [first, encoding->n) from bytes of text into characters; a token of a
+ * part of a character gets the whole of it.
+ */
+void qtf_char_offsets(const uint8_t *text, qtf_encoding *encoding, size_t first);
+
+/*
+ * Build a tokenizer from the n bytes of a tiktoken file: lines of a token in base64 and its rank,
+ * which is its id. Any two tokens merge when joined they are a token, the lowest id first; a word
+ * that is a token stays whole. Errors: QTF_BAD_DATA with a message.
+ */
+qtf_status qtf_tokenizer_from_tiktoken(const char *text, size_t n, qtf_split split,
+                                       qtf_tokenizer **tokenizer, qtf_error *error);
+
+/*
+ * Add a special token to a tokenizer that has not encoded anything yet. QTF_BAD_DATA when its id or
+ * content is taken.
+ */
+qtf_status qtf_tokenizer_add_special(qtf_tokenizer *tokenizer, const uint8_t *content, size_t n,
+                                     uint32_t id, qtf_error *error);
 
 /*
  * The id of a token by its spelling in the vocabulary file (n bytes of valid UTF-8), QTF_BPE_NONE

@@ -7,7 +7,7 @@
 #include "core/matmul.h"
 #include "core/pool.h"
 
-enum { MAX_GROUP = 4096, ZERO_WEIGHT = 128 };
+enum { ZERO_WEIGHT = 128 };
 
 static int64_t ceil_div(int64_t a, int64_t b) {
     return (a + b - 1) / b;
@@ -80,7 +80,7 @@ static bool put_f32(float *panel, int col, const float *values, int64_t k0, int6
 /* One group of one column; NULL values stand for zeros. */
 static bool put_q8(uint8_t *panel, float *scale, int col, const float *values, int64_t k0,
                    int64_t n) {
-    _Alignas(4) int8_t q[MAX_GROUP];
+    _Alignas(4) int8_t q[QTF_MAX_GROUP];
     int64_t padded = 4 * ceil_div(n, 4);
     *scale = values ? qtf_active_kernels()->gemm.quantise_i8(values, n, q) : 0.0f;
     if (*scale < 0.0f) {
@@ -100,7 +100,7 @@ static bool put_q8(uint8_t *panel, float *scale, int col, const float *values, i
 static void pack_panel(void *context, int64_t task) {
     pack_job *job = context;
     qtf_matrix *m = job->matrix;
-    float buffer[MAX_GROUP];
+    float buffer[QTF_MAX_GROUP];
     int64_t p = job->panel0 + task, end = job->row0 + job->n_rows;
     bool pads = end == m->n;
     int64_t step = m->quant == QTF_Q8 ? m->group : QTF_K_BLOCK;
@@ -134,7 +134,7 @@ qtf_status qtf_matrix_pack(qtf_matrix *matrix, int64_t row0, int64_t n_rows, con
         return QTF_BAD_ARGUMENT;
     }
     if (matrix->quant == QTF_Q8 &&
-        (matrix->group < 4 || matrix->group > MAX_GROUP || matrix->group % 4)) {
+        (matrix->group < 4 || matrix->group > QTF_MAX_GROUP || matrix->group % 4)) {
         return QTF_BAD_ARGUMENT;
     }
     pack_job job = {matrix, source, type, row0, n_rows, row0 / QTF_PANEL, false};

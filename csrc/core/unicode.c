@@ -278,7 +278,9 @@ static bool rewrite(qtf_nfc *out, const uint8_t *text, size_t from, size_t from_
     for (size_t i = 0; i < count; i++) {
         out->n += (size_t)qtf_utf8_write(out->points[i] & POINT, out->text + out->n);
     }
-    out->spans[out->n_spans++] = (qtf_nfc_span){to, out->n, from, from_end};
+    if (out->n - to != from_end - from || memcmp(out->text + to, text + from, out->n - to) != 0) {
+        out->spans[out->n_spans++] = (qtf_nfc_span){to, out->n, from, from_end};
+    }
     return true;
 }
 

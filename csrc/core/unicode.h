@@ -110,7 +110,7 @@ typedef struct {
  */
 size_t qtf_nfc_stable(const uint8_t *text, size_t n);
 
-/* Put NFC(text) into out, with the spans that changed or may have. Errors: QTF_NO_MEMORY. */
+/* Put NFC(text) into out, with the spans that changed. Errors: QTF_NO_MEMORY. */
 qtf_status qtf_nfc_normalise(const uint8_t *text, size_t n, qtf_nfc *out);
 
 /*

@@ -24,7 +24,7 @@ static void qtf_exp_f32__avx2(const float *x, float *out, size_t n) {
 }
 
 static void qtf_gemm_q8__avx2(const qtf_tile *tile) {
-    switch (tile->rows) { QTF_CASES_6(avx2_q8_rows, tile) }
+    avx2_q8_tile(tile);
 }
 
 static void qtf_gemm_f32__avx2(const qtf_tile *tile) {
@@ -33,7 +33,7 @@ static void qtf_gemm_f32__avx2(const qtf_tile *tile) {
 
 static int qtf_quantise_row__avx2(const float *x, int64_t k, int64_t group, void *q, float *scales,
                                   int32_t *starts) {
-    return quantise_row_body(x, k, group, q, scales, starts, 1, -64);
+    return quantise_row_body(x, k, group, q, scales, starts, 1, 0);
 }
 
 static float qtf_quantise_i8__avx2(const float *x, int64_t n, int8_t *q) {
@@ -102,7 +102,7 @@ static void qtf_top_k__avx2(const float *logits, int n, int32_t first_id, qtf_ca
 
 void qtf_fill_avx2(qtf_kernels *table) {
     table->exp_f32 = qtf_exp_f32__avx2;
-    table->gemm.q8_rows = QTF_AVX2_ROWS;
+    table->gemm.q8_rows = AVX2_Q8_TILE_ROWS;
     table->gemm.f32_rows = QTF_F32_ROWS;
     table->gemm.x_bytes = 2;
     table->gemm.q8 = qtf_gemm_q8__avx2;

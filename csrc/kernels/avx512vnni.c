@@ -80,7 +80,7 @@ static void qtf_top_k__avx512vnni(const float *logits, int n, int32_t first_id, 
 
 void qtf_fill_avx512vnni(qtf_kernels *table) {
     table->exp_f32 = qtf_exp_f32__avx512vnni;
-    table->gemm.q8_rows = QTF_VNNI_ROWS;
+    table->gemm.q8_rows = VNNI_ROWS;
     table->gemm.f32_rows = QTF_F32_ROWS;
     table->gemm.x_bytes = 1;
     table->gemm.q8 = qtf_gemm_q8__avx512vnni;

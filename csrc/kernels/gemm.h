@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { QTF_PANEL = 32, QTF_K_BLOCK = 256 };
+enum { QTF_PANEL = 32, QTF_K_BLOCK = 256, QTF_MAX_GROUP = 4096 };
 
 /*
  * One tile: rows of x times one panel of 32 columns of w, packed as core/matmul.h says. q8 rows are
@@ -23,7 +23,7 @@ typedef struct {
     const float *residual; /* as out, or NULL */
     float *out;            /* out[row * stride + col] = product + bias + residual */
     size_t stride;
-    int rows; /* 1 … max_rows */
+    int rows; /* 1 … q8_rows or f32_rows */
     int cols; /* 1 … 32 */
 } qtf_tile;
 
@@ -54,7 +54,7 @@ typedef struct {
     void (*widen_bf16)(const uint16_t *x, float *out, int64_t n);
 } qtf_gemm;
 
-/* The cases of a switch that calls body with tile->rows as a constant. */
+/* The cases of a switch over rows that calls body with their number as a constant. */
 #define QTF_CASE_ROWS(body, tile, n)                                                               \
     case n:                                                                                        \
         body(tile, n);                                                                             \

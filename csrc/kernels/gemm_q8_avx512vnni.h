@@ -8,16 +8,32 @@
 
 #include "kernels/gemm_store.h"
 
-enum { QTF_VNNI_ROWS = 12 };
+enum { VNNI_ROWS = 12 };
 
-/* In assembly because compilers load the broadcast apart and then spill accumulators. */
-QTF_INLINE __m512i vnni_dot(__m512i acc, __m512i w, const int8_t *x) {
-    __asm__("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(acc) : "v"(w), "m"(*(const int8_t(*)[4])x));
-    return acc;
+/*
+ * Four k of one row with both halves of the panel. In assembly because compilers move the
+ * broadcasts of all rows to the front and then spill accumulators.
+ */
+#define VNNI_DOT(acc0, acc1, w0, w1, x)                                                            \
+    do {                                                                                           \
+        __m512i vnni_four;                                                                         \
+        __asm__("vpbroadcastd %[four_], %[x_]\n\t"                                                 \
+                "vpdpbusd %[x_], %[w0_], %[a0_]\n\t"                                               \
+                "vpdpbusd %[x_], %[w1_], %[a1_]"                                                   \
+                : [a0_] "+v"(acc0), [a1_] "+v"(acc1), [x_] "=&v"(vnni_four)                        \
+                : [w0_] "v"(w0), [w1_] "v"(w1), [four_] "m"(*(const int8_t(*)[4])(x)));            \
+    } while (0)
+
+QTF_INLINE void vnni_q8_step(__m512i acc[][2], const int8_t *x, size_t stride, const uint8_t *w,
+                             const int rows) {
+    __m512i w0 = _mm512_loadu_si512(w), w1 = _mm512_loadu_si512(w + 64);
+    QTF_UNROLL for (int r = 0; r < rows; r++) {
+        VNNI_DOT(acc[r][0], acc[r][1], w0, w1, x + (size_t)r * stride);
+    }
 }
 
 QTF_INLINE void vnni_q8_rows(const qtf_tile *t, const int rows) {
-    _Alignas(64) float sums[QTF_VNNI_ROWS * QTF_PANEL];
+    _Alignas(64) float sums[VNNI_ROWS * QTF_PANEL];
     const uint8_t *w = t->w;
     const size_t stride = t->x_stride;
     for (int i = 0; i < rows * QTF_PANEL; i += VF) {
@@ -26,21 +42,17 @@ QTF_INLINE void vnni_q8_rows(const qtf_tile *t, const int rows) {
     for (int64_t g = 0; g < t->n_groups; g++) {
         const int64_t k0 = g * t->group;
         const int64_t left = t->k - k0;
-        const int64_t steps = ((left < t->group ? left : t->group) + 3) / 4;
+        int64_t steps = ((left < t->group ? left : t->group) + 3) / 4;
         const int8_t *x = (const int8_t *)t->x + k0;
-        __m512i acc[QTF_VNNI_ROWS][2];
+        __m512i acc[VNNI_ROWS][2];
         QTF_UNROLL for (int r = 0; r < rows; r++) {
             acc[r][0] = acc[r][1] = _mm512_set1_epi32(t->x_starts[r * t->n_groups + g]);
         }
-        for (int64_t i = 0; i < steps; i++) {
-            __m512i w0 = _mm512_loadu_si512(w), w1 = _mm512_loadu_si512(w + 64);
-            QTF_UNROLL for (int r = 0; r < rows; r++) {
-                acc[r][0] = vnni_dot(acc[r][0], w0, x + (size_t)r * stride);
-                acc[r][1] = vnni_dot(acc[r][1], w1, x + (size_t)r * stride);
-            }
+        do {
+            vnni_q8_step(acc, x, stride, w, rows);
             w += 128;
             x += 4;
-        }
+        } while (--steps);
         __m512 s0 = _mm512_loadu_ps(t->w_scales + QTF_PANEL * g);
         __m512 s1 = _mm512_loadu_ps(t->w_scales + QTF_PANEL * g + VF);
         QTF_UNROLL for (int r = 0; r < rows; r++) {
@@ -52,6 +64,7 @@ QTF_INLINE void vnni_q8_rows(const qtf_tile *t, const int rows) {
                             _mm512_fmadd_ps(_mm512_cvtepi32_ps(acc[r][1]), _mm512_mul_ps(scale, s1),
                                             _mm512_load_ps(sum + VF)));
         }
+        QTF_TO_MEMORY(sums); /* the registers belong to the next group's integers */
     }
     gemm_store(t, sums);
 }

@@ -62,5 +62,6 @@ int qtf_py_add_attention(PyObject *module);
 int qtf_py_add_tokenizer(PyObject *module);
 int qtf_py_add_hash(PyObject *module);
 int qtf_py_add_loss(PyObject *module);
+int qtf_py_add_limits(PyObject *module);
 
 #endif

@@ -24,6 +24,7 @@ PyMODINIT_FUNC PyInit__core(void) {
         qtf_py_add_tokenizer,
         qtf_py_add_hash,
         qtf_py_add_loss,
+        qtf_py_add_limits,
     };
     for (size_t i = 0; i < sizeof add / sizeof add[0]; i++) {
         if (add[i](module) < 0) {

@@ -24,18 +24,29 @@ static PyObject *raise_error(qtf_status status, const qtf_error *error) {
 }
 
 static PyObject *tokenizer_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"json", NULL};
-    Py_buffer json;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "y*:Tokenizer", names, &json)) {
+    static char *names[] = {"data", "pattern", NULL};
+    Py_buffer data;
+    const char *pattern = NULL;
+    Py_ssize_t length = 0;
+    qtf_split split = QTF_SPLIT_GPT2;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "y*|s#:Tokenizer", names, &data, &pattern,
+                                     &length)) {
         return NULL;
+    }
+    if (pattern && !qtf_split_find(pattern, (size_t)length, &split)) {
+        PyBuffer_Release(&data);
+        return PyErr_Format(PyExc_ValueError, "the split pattern is not one of those known: %.200s",
+                            pattern);
     }
     qtf_tokenizer *tokenizer = NULL;
     qtf_error error;
     qtf_status status;
     Py_BEGIN_ALLOW_THREADS;
-    status = qtf_tokenizer_from_json(json.buf, (size_t)json.len, &tokenizer, &error);
+    status =
+        pattern ? qtf_tokenizer_from_tiktoken(data.buf, (size_t)data.len, split, &tokenizer, &error)
+                : qtf_tokenizer_from_json(data.buf, (size_t)data.len, &tokenizer, &error);
     Py_END_ALLOW_THREADS;
-    PyBuffer_Release(&json);
+    PyBuffer_Release(&data);
     if (status != QTF_OK) {
         return raise_error(status, &error);
     }
@@ -121,6 +132,52 @@ static PyObject *tokenizer_encode(PyObject *self, PyObject *args) {
     PyObject *ids = status == QTF_OK ? new_ids(&encoding) : raise_error(status, &error);
     qtf_encoding_free(&encoding);
     return ids;
+}
+
+/* Positions as int64 [n]. */
+static PyObject *new_positions(const size_t *positions, size_t n) {
+    npy_intp shape = (npy_intp)n;
+    PyObject *array = PyArray_SimpleNew(1, &shape, NPY_INT64);
+    int64_t *to = array ? PyArray_DATA((PyArrayObject *)array) : NULL;
+    for (size_t i = 0; array && i < n; i++) {
+        to[i] = (int64_t)positions[i];
+    }
+    return array;
+}
+
+static PyObject *tokenizer_encode_offsets(PyObject *self, PyObject *args) {
+    PyObject *object;
+    int template, plain, chars;
+    const uint8_t *text;
+    size_t n;
+    if (!PyArg_ParseTuple(args, "Oppp:encode_offsets", &object, &template, &plain, &chars) ||
+        borrow_text(object, &text, &n) < 0) {
+        return NULL;
+    }
+    unsigned flags = make_flags(template, plain) | QTF_ENCODE_OFFSETS;
+    flags |= chars ? (unsigned)QTF_ENCODE_CHARS : 0;
+    qtf_encoding encoding = {0};
+    qtf_error error;
+    qtf_status status;
+    Py_BEGIN_ALLOW_THREADS;
+    status = qtf_encode(((tokenizer_object *)self)->tokenizer, text, n, flags, &encoding, &error);
+    Py_END_ALLOW_THREADS;
+    PyObject *result = NULL;
+    if (status != QTF_OK) {
+        raise_error(status, &error);
+    } else {
+        PyObject *ids = new_ids(&encoding);
+        PyObject *starts = new_positions(encoding.starts, encoding.n);
+        PyObject *ends = new_positions(encoding.ends, encoding.n);
+        if (ids && starts && ends) {
+            result = PyTuple_Pack(3, ids, starts, ends);
+        }
+        Py_XDECREF(ids);
+        Py_XDECREF(starts);
+        Py_XDECREF(ends);
+    }
+    qtf_encoding_free(&encoding);
+    return result;
 }
 
 static PyObject *list_of_ids(const qtf_encoding *encodings, Py_ssize_t n) {
@@ -293,6 +350,24 @@ static PyObject *tokenizer_vocab(PyObject *self, PyObject *unused) {
     return vocab;
 }
 
+static PyObject *tokenizer_add_special(PyObject *self, PyObject *args) {
+    PyObject *object;
+    const uint8_t *content;
+    size_t n;
+    unsigned int id;
+    qtf_error error;
+    if (!PyArg_ParseTuple(args, "OI:add_special", &object, &id) ||
+        borrow_text(object, &content, &n) < 0) {
+        return NULL;
+    }
+    qtf_status status =
+        qtf_tokenizer_add_special(((tokenizer_object *)self)->tokenizer, content, n, id, &error);
+    if (status != QTF_OK) {
+        return raise_error(status, &error);
+    }
+    Py_RETURN_NONE;
+}
+
 static PyObject *tokenizer_special_ids(PyObject *self, PyObject *unused) {
     (void)unused;
     const qtf_tokenizer *tokenizer = ((tokenizer_object *)self)->tokenizer;
@@ -318,6 +393,10 @@ static PyMethodDef methods[] = {
     {"encode", tokenizer_encode, METH_VARARGS, "encode(text, add_special_tokens, plain) -> ids"},
     {"encode_batch", tokenizer_encode_batch, METH_VARARGS,
      "encode_batch(texts, add_special_tokens, plain) -> list of ids"},
+    {"encode_offsets", tokenizer_encode_offsets, METH_VARARGS,
+     "encode_offsets(text, add_special_tokens, plain, chars) -> ids, starts, ends"},
+    {"add_special", tokenizer_add_special, METH_VARARGS,
+     "add_special(content, id): only before the first use"},
     {"decode", tokenizer_decode, METH_VARARGS, "decode(ids, skip_special_tokens) -> bytes"},
     {"token_bytes", tokenizer_token_bytes, METH_O, "token_bytes(id) -> bytes"},
     {"id_to_token", tokenizer_id_to_token, METH_O, "id_to_token(id) -> spelling"},
@@ -332,7 +411,8 @@ static PyType_Slot slots[] = {
     {Py_tp_dealloc, tokenizer_dealloc},
     {Py_tp_methods, methods},
     {Py_sq_length, tokenizer_length},
-    {Py_tp_doc, "A byte-level BPE tokenizer built from the bytes of a tokenizer.json."},
+    {Py_tp_doc, "A byte-level BPE tokenizer built from the bytes of a tokenizer.json, or of a "
+                "tiktoken file and its split pattern."},
     {0, NULL},
 };
 

@@ -17,6 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
+from pyqtf.evaluation.scaling_law import FORMULAS, ScalingFit
 from pyqtf.evaluation.statistics import concerns, labels, summary_of
 from pyqtf.plot.table import parameters, shorten
 
@@ -147,6 +148,74 @@ def stories(results: pd.DataFrame) -> Figure:
     axes.set_ylabel("loss, nats per token")
     axes.set_title(f"one thin line a story ({len(table)})", fontsize=10)
     axes.legend(frameon=False)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    return figure
+
+
+_FORM_COLORS = {
+    "law": _BLUE,
+    "power": "#D55E00",
+    "logarithmic": "#009E73",
+    "linear": "#555555",
+}
+
+
+def scaling_law(fit: ScalingFit, *, reach: float = 10.0) -> Figure:
+    """Four fitted forms through the models, and what each says of larger ones.
+
+    Beyond the largest model nothing was measured: lines are dashed, the ground is grey. The blue
+    band holds the laws whose alpha lies in its interval; there is none for three models.
+
+    Parameters
+    ----------
+    fit : ScalingFit
+        What `pyqtf.fit_scaling_law` returns.
+    reach : float
+        How far to extrapolate, as a multiple of the largest model.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pyqtf.evaluation.scaling_law import fit_scaling_law
+    >>> figure = scaling_law(fit_scaling_law(pd.DataFrame({"model_name": list("abcd"),
+    ...     "quant": "f32", "n_params": [1e5, 1e6, 1e7, 1e8], "mean_nll": [3, 2.2, 1.8, 1.6]})))
+    >>> len(figure.axes[0].get_legend().texts)
+    5
+    """
+    figure = _figure(6.5, 4.2)
+    axes = figure.subplots()
+    low, high = float(fit.sizes.min()), float(fit.sizes.max())
+    inside = np.geomspace(low / 1.3, high, 120)
+    outside = np.geomspace(high, high * reach, 120)
+    # Named from top to bottom as they leave the picture, which reads without colour too.
+    for form in sorted(_FORM_COLORS, key=lambda form: -float(fit.predict(outside[-1], form=form))):
+        color = _FORM_COLORS[form]
+        axes.plot(inside, fit.predict(inside, form=form), color=color, label=FORMULAS[form])
+        beyond = fit.predict(outside, form=form)
+        # A straight line soon promises a loss below 0; it ends where it leaves the picture.
+        beyond[beyond < 0.5 * float(fit.losses.min())] = math.nan
+        axes.plot(outside, beyond, color=color, linestyle=(0, (4, 3)))
+    everywhere = np.append(inside, outside)
+    if not math.isnan(fit.alpha_low):
+        axes.fill_between(everywhere, *fit.band(everywhere), color=_BLUE, alpha=0.18, linewidth=0)
+    axes.plot(fit.sizes, fit.losses, "o", color="black", markersize=5.5, label="models")
+    axes.axvspan(high, high * reach, color="#999999", alpha=0.12, linewidth=0)
+    axes.text(
+        math.sqrt(high * high * reach), 0.98, "extrapolated", fontsize=8.5, color=_GREY,
+        ha="center", va="top", transform=axes.get_xaxis_transform(),
+    )  # fmt: skip
+    axes.set_xscale("log")
+    axes.set_xlim(low / 1.3, high * reach)
+    axes.xaxis.set_major_locator(LogLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda n, _: parameters(n)))
+    axes.set_xlabel(fit.axis_label)
+    axes.set_ylabel("loss, nats per token")
+    axes.legend(frameon=False, fontsize=9)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     return figure

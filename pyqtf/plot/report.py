@@ -9,11 +9,12 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
+from pyqtf.evaluation.scaling_law import ScalingFit, fit_scaling_law
 from pyqtf.evaluation.score import Score
 from pyqtf.evaluation.statistics import concerns, paired_differences, summary_of
-from pyqtf.plot.figures import png, scaling, stories
+from pyqtf.plot.figures import png, scaling, scaling_law, stories
 from pyqtf.plot.heatmap import tokens
-from pyqtf.plot.table import differences_table, summary_table
+from pyqtf.plot.table import differences_table, forms_table, summary_table
 
 
 def report(
@@ -62,6 +63,7 @@ def report(
     True
     """
     summary = summary_of(results)
+    fit = _fit(summary)
     n_stories = int(summary["n_stories"].iloc[0])
     differences, refusal = _differences(results)
     environment = Environment(loader=PackageLoader("pyqtf.plot", package_path="."), autoescape=True)
@@ -76,6 +78,9 @@ def report(
         differences_html=differences,
         refusal=refusal,
         stories_png=_base64(png(stories(results))) if len(summary) > 1 and n_stories > 1 else "",
+        fit=fit,
+        forms_html=Markup(forms_table(fit).to_html()) if fit else "",
+        law_png=_base64(png(scaling_law(fit))) if fit else "",
         heatmaps=[Markup(tokens(score)) for score in scores],
         story_idx=story_idx,
         facts=dict(facts or {}),
@@ -88,6 +93,13 @@ def _differences(results: pd.DataFrame) -> tuple[Markup | None, str]:
     except ValueError as error:
         return None, f"{error}."
     return (Markup(differences_table(differences).to_html()) if len(differences) else None), ""
+
+
+def _fit(summary: pd.DataFrame) -> ScalingFit | None:
+    try:
+        return fit_scaling_law(summary)
+    except ValueError:  # fewer than three sizes, or tokenizers that don't compare
+        return None
 
 
 def _base64(data: bytes) -> str:

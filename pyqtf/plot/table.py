@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from pyqtf.evaluation.scaling_law import ScalingFit
 from pyqtf.evaluation.score import Score
 from pyqtf.evaluation.statistics import labels
 
@@ -90,6 +91,29 @@ def differences_table(differences: pd.DataFrame) -> Table:
                 f"{row['n_better']} of {row['n_stories']}",
             )
             for _, row in differences.iterrows()
+        ),
+    )
+
+
+def forms_table(fit: ScalingFit) -> Table:
+    """The four forms of a scaling fit: what they cost, how close they come, what they promise.
+
+    Parameters
+    ----------
+    fit : ScalingFit
+        What `pyqtf.fit_scaling_law` returns.
+    """
+    return Table(
+        ("form", "degrees of freedom", "scatter", "largest from the others", "twice as large"),
+        tuple(
+            (
+                str(row["formula"]),
+                str(row["degrees_of_freedom"]),
+                percent(row["scatter"]),
+                percent(row["largest_error"], signed=True),
+                change(math.exp(-row["gain_per_doubling"])),
+            )
+            for _, row in fit.to_frame().iterrows()
         ),
     )
 
@@ -194,6 +218,19 @@ def change_interval(low: float, high: float) -> str:
     if math.isnan(low) or math.isnan(high):
         return "-"
     return f"{change(low).removesuffix(' %')} to {change(high)}"
+
+
+def percent(x: float, *, signed: bool = False) -> str:
+    """A share in per cent, or a dash.
+
+    Examples
+    --------
+    >>> percent(0.0123), percent(0.0123, signed=True), percent(math.nan)
+    ('1.23 %', '+1.23 %', '-')
+    """
+    if not math.isfinite(x):
+        return "-"
+    return f"{100 * x:{'+' if signed else ''}.2f} %"
 
 
 def p_value(p: float) -> str:

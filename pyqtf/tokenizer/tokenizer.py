@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -167,6 +167,45 @@ class Tokenizer:
             It holds a lone surrogate or is not UTF-8.
         """
         return self._core.encode(text, add_special_tokens, split_special_tokens)
+
+    def encode_offsets(
+        self,
+        text: str | bytes,
+        add_special_tokens: bool = False,
+        *,
+        split_special_tokens: bool = False,
+        unit: Literal["characters", "bytes"] = "characters",
+    ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """Return the ids of a text and where each token stands in it.
+
+        Parameters are those of :meth:`encode`, and
+
+        unit
+            Count characters of the text, or bytes of its UTF-8. In characters, a token that is a
+            part of a character gets the whole of it.
+
+        Returns
+        -------
+        ids
+            int32 [T].
+        offsets
+            int64 [T, 2]: start and end of each token; 0, 0 for one that the template added. A
+            character that NFC rewrote together with its neighbours gets the span of all of them.
+
+        Examples
+        --------
+        >>> tokenizer = Tokenizer.from_json(Tokenizer.example_json())
+        >>> tokenizer.encode_offsets("theé")[1].tolist()
+        [[0, 3], [3, 4], [3, 4]]
+        >>> tokenizer.encode_offsets("theé", unit="bytes")[1].tolist()
+        [[0, 3], [3, 4], [4, 5]]
+        """
+        if unit not in ("characters", "bytes"):
+            raise ValueError(f"unit: expected 'characters' or 'bytes', got {unit!r}")
+        ids, starts, ends = self._core.encode_offsets(
+            text, add_special_tokens, split_special_tokens, unit == "characters"
+        )
+        return ids, np.stack([starts, ends], axis=1)
 
     def encode_batch(
         self,
