@@ -19,7 +19,9 @@ except ImportError as error:
 
 if TYPE_CHECKING:
     from pyqtf import plot
+    from pyqtf.evaluation.bootstrap import bootstrap_intervals
     from pyqtf.evaluation.evaluate import evaluate, evaluate_tokens
+    from pyqtf.evaluation.power import stories_needed
     from pyqtf.evaluation.scaling_law import fit_scaling_law
     from pyqtf.evaluation.score import Score, compute_perplexity
     from pyqtf.evaluation.statistics import paired_differences, summarise
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 # that a script which only loads and scores should not wait for.
 _HOME = {
     "Score": "pyqtf.evaluation.score",
+    "bootstrap_intervals": "pyqtf.evaluation.bootstrap",
     "compute_perplexity": "pyqtf.evaluation.score",
     "evaluate": "pyqtf.evaluation.evaluate",
     "evaluate_tokens": "pyqtf.evaluation.evaluate",
@@ -38,12 +41,14 @@ _HOME = {
     "plot": "",
     "read_stories": "pyqtf.evaluation.stories",
     "run_scaling": "pyqtf.experiment",
+    "stories_needed": "pyqtf.evaluation.power",
     "summarise": "pyqtf.evaluation.statistics",
 }
 
 __all__ = [
     "Score",
     "__version__",
+    "bootstrap_intervals",
     "compute_perplexity",
     "evaluate",
     "evaluate_tokens",
@@ -52,6 +57,7 @@ __all__ = [
     "plot",
     "read_stories",
     "run_scaling",
+    "stories_needed",
     "summarise",
 ]
 

@@ -140,7 +140,7 @@ def summarise(results: pd.DataFrame, *, level: float = 0.95) -> pd.DataFrame:
 
 def summary_of(results: pd.DataFrame, *, level: float = 0.95) -> pd.DataFrame:
     """`summarise` without warnings, for callers that show `concerns` themselves."""
-    _check(results)
+    check_results(results)
     rows = []
     for (name, quant), group in results.groupby(_KEYS, sort=False):
         nll = clustered_mean(group["nll"], group["n_scored"], level=level)
@@ -219,7 +219,7 @@ def paired_differences(
     >>> paired_differences(df)[["smaller", "larger", "difference"]].values.tolist()
     [['s', 'l', -0.55]]
     """
-    _check(results)
+    check_results(results)
     groups = {
         label: group.sort_values("story_idx").set_index("story_idx")
         for label, group in zip(labels(results), _by_size(results), strict=True)
@@ -348,7 +348,8 @@ def _check_same_tokens(smaller: str, a: pd.DataFrame, larger: str, b: pd.DataFra
             )
 
 
-def _check(results: pd.DataFrame) -> None:
+def check_results(results: pd.DataFrame) -> None:
+    """Raise ValueError unless `results` has what `pyqtf.evaluate` returns."""
     missing = [name for name in _NEEDED if name not in results.columns]
     if missing:
         raise ValueError(
