@@ -18,7 +18,7 @@ except ImportError as error:
     raise
 
 if TYPE_CHECKING:
-    from pyqtf import plot
+    from pyqtf import bundled, plot
     from pyqtf.evaluation.bootstrap import bootstrap_intervals
     from pyqtf.evaluation.evaluate import evaluate, evaluate_tokens
     from pyqtf.evaluation.power import stories_needed
@@ -27,16 +27,21 @@ if TYPE_CHECKING:
     from pyqtf.evaluation.statistics import paired_differences, summarise
     from pyqtf.evaluation.stories import read_stories
     from pyqtf.experiment import run_scaling
+    from pyqtf.loading import load
+    from pyqtf.model import Model
 
 # Where each public name lives. It is imported on first use: pandas and matplotlib take a second
 # that a script which only loads and scores should not wait for.
 _HOME = {
+    "Model": "pyqtf.model",
     "Score": "pyqtf.evaluation.score",
     "bootstrap_intervals": "pyqtf.evaluation.bootstrap",
+    "bundled": "",
     "compute_perplexity": "pyqtf.evaluation.score",
     "evaluate": "pyqtf.evaluation.evaluate",
     "evaluate_tokens": "pyqtf.evaluation.evaluate",
     "fit_scaling_law": "pyqtf.evaluation.scaling_law",
+    "load": "pyqtf.loading",
     "paired_differences": "pyqtf.evaluation.statistics",
     "plot": "",
     "read_stories": "pyqtf.evaluation.stories",
@@ -46,13 +51,16 @@ _HOME = {
 }
 
 __all__ = [
+    "Model",
     "Score",
     "__version__",
     "bootstrap_intervals",
+    "bundled",
     "compute_perplexity",
     "evaluate",
     "evaluate_tokens",
     "fit_scaling_law",
+    "load",
     "paired_differences",
     "plot",
     "read_stories",

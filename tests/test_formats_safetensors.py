@@ -109,6 +109,8 @@ BAD_HEADERS = {
     "deep": (b'{"a":' + b"[" * 100_000, D, "deep|JSON"),
     "huge number": (b'{"a":' + b"9" * 5000 + b"}", D, "JSON|exactly"),
     "nan": (b'{"a": NaN}', D, "NaN"),
+    "metadata no strings": ({"__metadata__": {"a": 1}, "a": entry()}, D, "object of strings"),
+    "metadata no object": ({"__metadata__": [], "a": entry()}, D, "object of strings"),
     "twice": (
         b'{"a": %b, "a": %b}' % ((json.dumps(entry()).encode(),) * 2),
         D,

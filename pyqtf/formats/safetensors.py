@@ -28,6 +28,8 @@ SINGLE_NAME = "model.safetensors"
 # The reference reader's limit.
 _MAX_HEADER_BYTES = 100_000_000
 
+_ALIGNMENT = 64
+
 _DTYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "F8_E4M3": "u1", "F8_E5M2": "u1",
     "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
@@ -37,6 +39,16 @@ _DTYPES = {
 
 def read_safetensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     """Map one file and return its tensors by name; no tensor's bytes are read yet.
+
+    As `read_with_metadata`, for those who need the tensors alone.
+    """
+    return read_with_metadata(path)[1]
+
+
+def read_with_metadata(
+    path: str | os.PathLike[str],
+) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Map one file and return its metadata and its tensors by name.
 
     Raises
     ------
@@ -65,11 +77,13 @@ def read_safetensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
             "truncated, or not a safetensors file"
         )
     header = parse_object(file.bytes(8, 8 + length), f"{file.path}: header")
-    header.pop("__metadata__", None)
+    metadata = header.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(type(v) is str for v in metadata.values()):
+        raise FormatError(f"{file.path}: __metadata__ must be an object of strings")
     base = 8 + length
     tensors = {name: _tensor(file, base, name, entry) for name, entry in header.items()}
     _check_layout(file, base, tensors)
-    return tensors
+    return metadata, tensors
 
 
 def _tensor(file: MappedFile, base: int, name: str, entry: object) -> Tensor:
@@ -185,6 +199,10 @@ def save_safetensors(
         float32, float16, integer or bool arrays; uint16 holds the bits of bfloat16.
     metadata : mapping of str to str, optional
         Written as ``__metadata__``.
+
+    Notes
+    -----
+    The first tensor begins on a cache line; the others follow without gaps, in the order given.
     """
     names = {np.dtype(v): k for k, v in _DTYPES.items() if k not in ("U16", "F8_E4M3", "F8_E5M2")}
     header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
@@ -200,7 +218,7 @@ def save_safetensors(
         }
         offset = end
     text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
+    text += b" " * (-(8 + len(text)) % _ALIGNMENT)
     with atomic_write(path) as out:
         out.write(len(text).to_bytes(8, "little"))
         out.write(text)

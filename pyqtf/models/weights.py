@@ -15,7 +15,7 @@ from pyqtf import _core
 from pyqtf.formats import FormatError, Tensor
 from pyqtf.formats.digest import Digest
 from pyqtf.models.config import ModelConfig
-from pyqtf.models.registry import FAMILIES, tensor_shapes
+from pyqtf.models.registry import FAMILIES, TensorTable, tensor_shapes
 
 _READABLE = ("F32", "F16", "BF16")
 
@@ -31,6 +31,18 @@ class LayerWeights:
     ffn_norm: NDArray[np.float32]  # [hidden_size]
     gate_up: _core.Matrix  # [2 intermediate_size, hidden_size]: gate, then up
     down: _core.Matrix  # [hidden_size, intermediate_size]
+
+
+# Field of LayerWeights -> roles of the family's table that it stacks, one below the other.
+_STACKS = {
+    "attn_norm": ("attn_norm",),
+    "qkv": ("q", "k", "v"),
+    "qkv_bias": ("q_bias", "k_bias", "v_bias"),
+    "o": ("o",),
+    "ffn_norm": ("ffn_norm",),
+    "gate_up": ("gate", "up"),
+    "down": ("down",),
+}
 
 
 @dataclass(frozen=True)
@@ -104,6 +116,23 @@ def check_tensors(tensors: Mapping[str, Tensor], config: ModelConfig) -> None:
             )
 
 
+def part_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    """Return the shape of every part of a model's weights, such as ``layers.0.qkv``."""
+    family = FAMILIES[config.family]
+
+    def shape(table: TensorTable, roles: tuple[str, ...]) -> tuple[int, ...]:
+        dims = [[int(getattr(config, dim)) for dim in table[role][1]] for role in roles]
+        return (sum(first for first, *_ in dims), *dims[0][1:])
+
+    roles = [role for role in family.model if not (role == "head" and config.tie_word_embeddings)]
+    shapes = {role: shape(family.model, (role,)) for role in roles}
+    for i in range(config.n_layers):
+        for field, stack in _STACKS.items():
+            if stack[0] in family.layer:
+                shapes[f"layers.{i}.{field}"] = shape(family.layer, stack)
+    return shapes
+
+
 def _some(names: list[str]) -> str:
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return f"tensors {', '.join(map(repr, names[:3]))}{more}:"
@@ -147,17 +176,17 @@ class _Loader:
         self.digest.add_text(json.dumps(asdict(config), sort_keys=True))
 
     def layer(self, i: int) -> LayerWeights:
-        """Pack layer i."""
-        has_bias = "q_bias" in self._family.layer
-        return LayerWeights(
-            attn_norm=self.vector("attn_norm", i=i),
-            qkv=self.matrix("q", "k", "v", i=i),
-            qkv_bias=self.vector("q_bias", "k_bias", "v_bias", i=i) if has_bias else None,
-            o=self.matrix("o", i=i),
-            ffn_norm=self.vector("ffn_norm", i=i),
-            gate_up=self.matrix("gate", "up", i=i),
-            down=self.matrix("down", i=i),
-        )
+        """Pack layer i; what the family doesn't have is None."""
+        facts = self._family.layer
+        parts: dict[str, Any] = {}
+        for field, roles in _STACKS.items():
+            if roles[0] not in facts:
+                parts[field] = None
+            elif len(facts[roles[0]][1]) == 1:
+                parts[field] = self.vector(*roles, i=i)
+            else:
+                parts[field] = self.matrix(*roles, i=i)
+        return LayerWeights(**parts)
 
     def _find(self, role: str, i: int) -> Tensor:
         name, _ = self._family.layer.get(role) or self._family.model[role]

@@ -1,0 +1,260 @@
+"""The model that a user holds: a decoder, its tokenizer, and scoring."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyqtf import _core
+from pyqtf._memory import available_memory
+from pyqtf.evaluation.losses import TokenLosses
+from pyqtf.evaluation.score import Score, Text
+from pyqtf.evaluation.score import score as score_text
+from pyqtf.models.config import ModelConfig
+from pyqtf.models.decoder import Decoder
+from pyqtf.models.registry import tensor_shapes
+from pyqtf.models.saved import SavedModel, write_saved
+from pyqtf.tokenizer import Tokenizer
+
+# Tokens of many texts that go through the decoder together.
+_PASS_TOKENS = 1024
+
+
+class Model:
+    """A language model with its tokenizer. Made by `pyqtf.load`.
+
+    Attributes
+    ----------
+    name : str
+        The name it was loaded by, or that of its folder.
+    config : ModelConfig
+        Its shape.
+    tokenizer : Tokenizer
+        Text to ids and back.
+    quant : str
+        How its matrices are stored: ``"q8"`` or ``"f32"``.
+    fingerprint : str
+        A hash of its config and weights as they were before quantisation.
+    """
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        tokenizer: Tokenizer,
+        *,
+        name: str,
+        quant: str,
+        source: str,
+        tokenizer_json: Callable[[], bytes],
+    ) -> None:
+        self._source = source
+        self._decoder = decoder
+        self._tokenizer_json = tokenizer_json
+        self.name = name
+        self.config: ModelConfig = decoder.config
+        self.tokenizer = tokenizer
+        self.quant = quant
+        self.fingerprint = decoder.weights.fingerprint
+
+    @property
+    def n_params(self) -> int:
+        """Number of parameters; tied ones count once."""
+        return sum(math.prod(shape) for shape in tensor_shapes(self.config).values())
+
+    @property
+    def n_params_non_embedding(self) -> int:
+        """Number of parameters without the embedding and the output head."""
+        c = self.config
+        tables = 1 if c.tie_word_embeddings else 2
+        return self.n_params - tables * c.vocab_size * c.hidden_size
+
+    def score(self, text: Text, *, context: Text = "", top_k: int = 0) -> Score:
+        """Loss of every token of a text; see `pyqtf.evaluation.score.score`.
+
+        Parameters
+        ----------
+        text : str or integers [T]
+            The text, or its ids.
+        context : str or integers
+            What the model reads first. It is not scored, but the text's first token then is.
+        top_k : int
+            How many alternatives to keep per token.
+
+        Returns
+        -------
+        Score
+
+        Examples
+        --------
+        >>> import pyqtf
+        >>> model = pyqtf.load(pyqtf.bundled.names()[0])
+        >>> model.score("The cat sat on the mat.").perplexity > 1
+        True
+        """
+        return score_text(self, text, context=context, top_k=top_k)
+
+    def logits(self, ids: Sequence[int] | NDArray[np.integer]) -> NDArray[np.float32]:
+        """Logits of every position: row i holds those of the token that follows ``ids[:i + 1]``.
+
+        Parameters
+        ----------
+        ids : integers [T]
+            Token ids.
+
+        Returns
+        -------
+        float32 [T, vocab_size]
+
+        Raises
+        ------
+        ValueError
+            There are no ids, more than `max_position_embeddings`, or one is out of range.
+        MemoryError
+            The logits don't fit into the memory that is free.
+
+        Examples
+        --------
+        >>> import pyqtf
+        >>> model = pyqtf.load(pyqtf.bundled.names()[0])
+        >>> ids = model.tokenizer.encode("Once upon a time")
+        >>> model.logits(ids).shape == (len(ids), model.config.vocab_size)
+        True
+        """
+        checked = self._check_ids(ids)
+        needed, available = 4 * len(checked) * self.config.vocab_size, available_memory()
+        if needed > available:
+            raise MemoryError(
+                f"the logits of {len(checked)} tokens x {self.config.vocab_size} take "
+                f"{needed / 1e9:.2g} GB, and {available / 1e9:.2g} GB are free; pass fewer tokens, "
+                "or use model.score, which never holds them all"
+            )
+        hidden = self._decoder(checked, np.array([0, len(checked)]))
+        return _core.matmul(hidden, self._decoder.weights.head)
+
+    def token_losses(
+        self, sequences: Sequence[Sequence[int] | NDArray[np.integer]], *, top_k: int = 0
+    ) -> list[TokenLosses]:
+        """Losses of each sequence, every one scored alone; see TokenLosses.
+
+        Short sequences share passes through the network, which changes no bit of a result.
+
+        Parameters
+        ----------
+        sequences : sequence of integers [T]
+            Token ids; T tokens give T - 1 losses.
+        top_k : int
+            How many alternatives to keep per token.
+
+        Returns
+        -------
+        list of TokenLosses
+            In the order of `sequences`.
+
+        Raises
+        ------
+        ValueError
+            As `logits`, or `top_k` is not from 0 to the size of the vocabulary.
+
+        Examples
+        --------
+        >>> import pyqtf
+        >>> model = pyqtf.load(pyqtf.bundled.names()[0])
+        >>> [len(losses) for losses in model.token_losses([[1, 2, 3], [4, 5]])]
+        [2, 1]
+        """
+        if not 0 <= top_k <= self.config.vocab_size:
+            raise ValueError(f"top_k must be from 0 to {self.config.vocab_size}, got {top_k}")
+        checked = [self._check_ids(ids) for ids in sequences]
+        return [losses for batch in _passes(checked) for losses in self._batch_losses(batch, top_k)]
+
+    def _batch_losses(self, batch: list[NDArray[np.int64]], top_k: int) -> Iterator[TokenLosses]:
+        """Score a few sequences in one pass."""
+        offsets = np.concatenate([[0], np.cumsum([len(ids) for ids in batch])])
+        hidden = self._decoder(np.concatenate(batch), offsets)
+        # The last token of a sequence predicts nothing that is there.
+        hidden = np.delete(hidden, offsets[1:] - 1, axis=0)
+        targets = np.concatenate([ids[1:] for ids in batch])
+        results = _core.loss(hidden, self._decoder.weights.head, targets, top_k)
+        splits = offsets[1:-1] - np.arange(1, len(batch))
+        for parts in zip(*(np.split(result, splits) for result in results), strict=True):
+            yield TokenLosses(*parts)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model, as it is stored in memory, into one file that `pyqtf.load` maps back.
+
+        The file is used where it lies: loading it copies nothing, and processes that load the same
+        file share its memory. Its hash is checked when it is loaded.
+
+        Parameters
+        ----------
+        path : path-like
+            Replaced if it exists; written whole or not at all.
+
+        Raises
+        ------
+        OSError
+            The folder is missing or can't be written.
+
+        Examples
+        --------
+        >>> import pyqtf, tempfile, pathlib
+        >>> model = pyqtf.load(pyqtf.bundled.names()[0])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.save(pathlib.Path(folder) / "small.pyqtf")
+        ...     again = pyqtf.load(pathlib.Path(folder) / "small.pyqtf")
+        >>> again.fingerprint == model.fingerprint
+        True
+        """
+        tokens = {name: getattr(self.tokenizer, name) for name in ("bos_token", "eos_token")}
+        tokenizer = np.frombuffer(self._tokenizer_json(), np.uint8)
+        weights = self._decoder.weights
+        write_saved(
+            path, SavedModel(self.name, self.quant, self.config, weights, tokenizer, tokens)
+        )
+
+    def _check_ids(self, ids: Sequence[int] | NDArray[np.integer]) -> NDArray[np.int64]:
+        array = np.asarray(ids)
+        if array.ndim != 1 or (array.size and not np.issubdtype(array.dtype, np.integer)):
+            raise ValueError(
+                f"ids must be a flat list of integers, got {array.dtype} of shape {array.shape}"
+            )
+        if array.size == 0:
+            raise ValueError("ids is empty; expected at least one token")
+        limit = self.config.max_position_embeddings
+        if array.size > limit:
+            raise ValueError(
+                f"{array.size} tokens are more than {self.name} can read at once: "
+                f"its max_position_embeddings is {limit}"
+            )
+        low, high = int(array.min()), int(array.max())
+        if low < 0 or high >= self.config.vocab_size:
+            raise ValueError(
+                f"token id {low if low < 0 else high} is outside the vocabulary of {self.name}: "
+                f"expected 0 to {self.config.vocab_size - 1}"
+            )
+        return array.astype(np.int64)
+
+    def __repr__(self) -> str:
+        return f"Model({self.name}: {self.n_params:,} parameters, {self.quant})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        from pyqtf.loading import reload
+
+        return reload, (self._source, self.quant)
+
+
+def _passes(sequences: list[NDArray[np.int64]]) -> Iterator[list[NDArray[np.int64]]]:
+    """Cut a list of sequences into runs of at most _PASS_TOKENS tokens, or one long sequence."""
+    batch: list[NDArray[np.int64]] = []
+    for ids in sequences:
+        if batch and sum(map(len, batch)) + len(ids) > _PASS_TOKENS:
+            yield batch
+            batch = []
+        batch.append(ids)
+    if batch:
+        yield batch

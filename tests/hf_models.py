@@ -1,0 +1,102 @@
+"""Random models in Hugging Face folders, for comparing with transformers.
+
+Weights are drawn so that every part of the model matters: large biases, norm weights away from 1,
+and attention that is peaked rather than an average.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from random_models import write_byte_tokenizer
+
+# transformers shows a bar for every folder.
+os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+
+
+def _shape(vocab: int, hidden: int, layers: int, heads: int, kv: int, ffn: int, **other: Any):
+    sizes = {"vocab": vocab, "hidden": hidden, "layers": layers, "heads": heads, "kv": kv}
+    return {**sizes, "ffn": ffn, **other}
+
+
+SHAPES: dict[str, dict[str, Any]] = {
+    "square": _shape(257, 24, 2, 3, 3, 40),
+    "grouped": _shape(301, 56, 2, 14, 2, 77, tied=True, theta=1e6),
+    "wide heads": _shape(263, 20, 3, 4, 2, 33, head_dim=14),
+    "bf16": _shape(331, 70, 2, 5, 1, 131, dtype="bfloat16"),
+    "f16": _shape(290, 36, 2, 6, 3, 65, tied=True, dtype="float16"),
+    "sharded": _shape(277, 260, 1, 10, 5, 300, shard="300KB"),
+}
+
+
+def make_qwen2(
+    folder: Path,
+    *,
+    vocab: int,
+    hidden: int,
+    layers: int,
+    heads: int,
+    kv: int,
+    ffn: int,
+    head_dim: int | None = None,
+    tied: bool = False,
+    dtype: str = "float32",
+    shard: str = "1GB",
+    theta: float = 1e4,
+    seed: int = 0,
+):
+    """Save a random Qwen2 model with a byte-level tokenizer; return it in float32."""
+    extra = {} if head_dim is None else {"head_dim": head_dim}
+    config = transformers.Qwen2Config(
+        vocab_size=vocab, hidden_size=hidden, num_hidden_layers=layers, num_attention_heads=heads,
+        num_key_value_heads=kv, intermediate_size=ffn, tie_word_embeddings=tied,
+        max_position_embeddings=512, rope_parameters={"rope_theta": theta, "rope_type": "default"},
+        **extra,
+    )  # fmt: skip
+    model = transformers.Qwen2ForCausalLM(config)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            p.copy_(_values(name, p.shape, generator))
+    model.to(getattr(torch, dtype)).save_pretrained(folder, max_shard_size=shard)
+    write_byte_tokenizer(folder)
+    # Not model.float(): the tables of angles were rounded together with the weights.
+    return transformers.Qwen2ForCausalLM.from_pretrained(
+        folder, dtype=torch.float32, attn_implementation="eager"
+    ).eval()
+
+
+def _values(name: str, shape, generator):
+    noise = torch.randn(shape, generator=generator)
+    if name.endswith("norm.weight"):
+        return 1 + 0.4 * noise
+    if name.endswith("bias"):
+        return noise
+    peak = 1.7 if "q_proj" in name or "k_proj" in name else 1.0
+    return noise * peak / shape[-1] ** 0.5
+
+
+def to_dialect_4(folder: Path) -> None:
+    """Rewrite config.json as transformers 4 wrote it."""
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    config["rope_theta"] = config.pop("rope_parameters")["rope_theta"]
+    config["torch_dtype"] = config.pop("dtype")
+    del config["layer_types"]
+    path.write_text(json.dumps(config))
+
+
+def reference(model, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """transformers' logits [T, vocab] and the float64 NLL [T - 1] of each token after the first."""
+    with torch.no_grad():
+        logits = model(torch.from_numpy(ids)[None]).logits[0]
+    logprobs = torch.log_softmax(logits.double(), dim=-1)
+    nll = -logprobs[:-1].gather(1, torch.from_numpy(ids)[1:, None])[:, 0]
+    return logits.numpy(), nll.numpy()
