@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +21,39 @@ def byte_alphabet() -> list[str]:
     return [chr(byte) for byte in printable] + [chr(0x100 + i) for i in range(256 - len(printable))]
 
 
-def gpt2_json(vocab: dict[str, int], merges: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """Return what GPT-2's ``tokenizer.json`` says, with another vocabulary."""
+def byte_level_json(
+    vocab: dict[str, int],
+    merges: Iterable[tuple[str, str]],
+    splits: Sequence[str] = (),
+    *,
+    nfc: bool = False,
+    special: Iterable[str] = (),
+) -> dict[str, Any]:
+    """Return a ``tokenizer.json`` for a byte-level vocabulary.
+
+    Parameters
+    ----------
+    vocab, merges
+        Tokens in the byte alphabet with their ids, and the pairs that merge, in order.
+    splits
+        The patterns that cut a text into words, each cutting the pieces of the one before;
+        GPT-2's when there are none.
+    nfc
+        Normalise texts to NFC first.
+    special
+        The tokens of `vocab` that are special.
+    """
     byte_level = {
         "type": "ByteLevel",
         "add_prefix_space": False,
-        "trim_offsets": True,
-        "use_regex": True,
+        "trim_offsets": not splits,
+        "use_regex": not splits,
     }
+    steps = [
+        {"type": "Split", "pattern": {"Regex": split}, "behavior": "Isolated", "invert": False}
+        for split in splits
+    ]
     flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
-    special = [token for token in ("<|endoftext|>",) if token in vocab]
     return {
         "version": "1.0",
         "truncation": None,
@@ -38,8 +61,8 @@ def gpt2_json(vocab: dict[str, int], merges: Iterable[tuple[str, str]]) -> dict[
         "added_tokens": [
             {"id": vocab[token], "content": token, **flags, "special": True} for token in special
         ],
-        "normalizer": None,
-        "pre_tokenizer": byte_level,
+        "normalizer": {"type": "NFC"} if nfc else None,
+        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [*steps, byte_level]},
         "post_processor": byte_level,
         "decoder": byte_level,
         "model": {
@@ -96,21 +119,27 @@ def tokenizer_json(path: Path) -> bytes:
         return (path / "tokenizer.json").read_bytes()
     vocab, merges = path / "vocab.json", path / "merges.txt"
     if vocab.exists() and merges.exists():
-        return json.dumps(gpt2_json(_read_vocab(vocab), _read_merges(merges))).encode()
+        tokens = _read_vocab(vocab)
+        special = [token for token in ("<|endoftext|>",) if token in tokens]
+        return json.dumps(byte_level_json(tokens, _read_merges(merges), special=special)).encode()
     raise FileNotFoundError(
         f"{path}: expected tokenizer.json, or vocab.json and merges.txt, in this folder"
     )
 
 
-def read_special(folder: Path) -> tuple[str | None, str | None]:
-    """Return the BOS and EOS tokens that ``tokenizer_config.json`` names, None where it is mute."""
+def read_config(folder: Path) -> dict[str, Any]:
+    """Return what ``tokenizer_config.json`` adds: BOS, EOS and the chat templates.
+
+    A ``chat_template.jinja`` in the same folder wins over the template in the file.
+    """
     path = folder / "tokenizer_config.json"
-    if not path.exists():
-        return None, None
+    template = folder / "chat_template.jinja"
     try:
-        config = json.loads(path.read_text("utf-8"))
+        config = json.loads(path.read_text("utf-8")) if path.exists() else {}
     except json.JSONDecodeError as error:
         raise ValueError(f"{path}: {error}") from None
+    if not isinstance(config, dict):
+        raise ValueError(f"{path}: expected an object")
 
     def token(name: str) -> str | None:
         value = config.get(name)
@@ -119,4 +148,11 @@ def read_special(folder: Path) -> tuple[str | None, str | None]:
             raise ValueError(f"{path}: {name} is {value!r}, expected a token")
         return value
 
-    return token("bos_token"), token("eos_token")
+    chat = template.read_text("utf-8") if template.exists() else config.get("chat_template")
+    if isinstance(chat, list):
+        chat = {entry["name"]: entry["template"] for entry in chat}
+    return {
+        "bos_token": token("bos_token"),
+        "eos_token": token("eos_token"),
+        "chat_template": chat,
+    }

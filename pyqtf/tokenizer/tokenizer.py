@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -11,7 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyqtf import _core
-from pyqtf.tokenizer._files import byte_alphabet, gpt2_json, read_special, tokenizer_json
+from pyqtf.tokenizer._files import byte_alphabet, byte_level_json, read_config, tokenizer_json
+from pyqtf.tokenizer._gguf import read_gguf
+from pyqtf.tokenizer._tiktoken import read_tiktoken
+from pyqtf.tokenizer.chat import render_chat
+from pyqtf.tokenizer.stream import StreamDecoder
 
 Ids: TypeAlias = "NDArray[np.integer[Any]] | Iterable[int]"
 
@@ -28,6 +32,8 @@ class Tokenizer:
         The tables, in C.
     bos_token, eos_token
         The tokens that begin and end a text, by their spelling; None where the model has none.
+    chat_template
+        The Jinja template that lays out a chat, or several by name; None for models without one.
 
     Examples
     --------
@@ -45,8 +51,10 @@ class Tokenizer:
         *,
         bos_token: str | None = None,
         eos_token: str | None = None,
+        chat_template: str | dict[str, str] | None = None,
     ) -> None:
         self._core = core
+        self.chat_template = chat_template
         self._vocab: dict[str, int] | None = None
         self.bos_token = bos_token
         self.eos_token = eos_token
@@ -62,15 +70,19 @@ class Tokenizer:
         return found
 
     @classmethod
-    def from_file(cls, path: str | Path) -> Tokenizer:
+    def from_file(cls, path: str | Path, *, encoding: str | None = None) -> Tokenizer:
         """Open a tokenizer.
 
         Parameters
         ----------
         path
-            A ``tokenizer.json``, or a folder that holds one, or a folder that holds GPT-2's
-            ``vocab.json`` and ``merges.txt``. A ``tokenizer_config.json`` beside it says which
-            tokens begin and end a text.
+            A ``tokenizer.json``, a folder that holds one, a folder that holds GPT-2's
+            ``vocab.json`` and ``merges.txt``, a GGUF file, a tiktoken file such as
+            ``cl100k_base.tiktoken``, or Llama 3's ``tokenizer.model``. A
+            ``tokenizer_config.json`` beside the first three says which tokens begin and end a
+            text and how a chat is laid out.
+        encoding
+            For a tiktoken file, which encoding it is of when its name doesn't say.
 
         Raises
         ------
@@ -80,16 +92,30 @@ class Tokenizer:
             The file is broken, or describes a tokenizer that is not byte-level BPE.
         """
         path = Path(path)
-        text = tokenizer_json(path)
-        bos_token, eos_token = read_special(path if path.is_dir() else path.parent)
         try:
-            return cls(_core.Tokenizer(text), bos_token=bos_token, eos_token=eos_token)
+            if path.suffix == ".gguf":
+                return cls._from_gguf(path)
+            if encoding or path.suffix == ".tiktoken" or path.name == "tokenizer.model":
+                core, named = read_tiktoken(path, encoding)
+                return cls(core, bos_token=named.bos, eos_token=named.eos)
+            config = read_config(path if path.is_dir() else path.parent)
+            return cls.from_json(tokenizer_json(path), **config)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
 
     @classmethod
+    def _from_gguf(cls, path: Path) -> Tokenizer:
+        text, bos_token, eos_token, template = read_gguf(path)
+        return cls.from_json(text, bos_token=bos_token, eos_token=eos_token, chat_template=template)
+
+    @classmethod
     def from_json(
-        cls, text: str | bytes, *, bos_token: str | None = None, eos_token: str | None = None
+        cls,
+        text: str | bytes,
+        *,
+        bos_token: str | None = None,
+        eos_token: str | None = None,
+        chat_template: str | dict[str, str] | None = None,
     ) -> Tokenizer:
         """Make a tokenizer from the contents of a ``tokenizer.json``.
 
@@ -99,7 +125,12 @@ class Tokenizer:
             The text is not a tokenizer of a known kind; the message says what was found.
         """
         data = text.encode() if isinstance(text, str) else text
-        return cls(_core.Tokenizer(data), bos_token=bos_token, eos_token=eos_token)
+        return cls(
+            _core.Tokenizer(data),
+            bos_token=bos_token,
+            eos_token=eos_token,
+            chat_template=chat_template,
+        )
 
     @staticmethod
     def example_json() -> str:
@@ -112,7 +143,7 @@ class Tokenizer:
         """
         merges = [("t", "h"), ("th", "e"), ("a", "t")]
         tokens = [*byte_alphabet(), *("".join(merge) for merge in merges)]
-        return json.dumps(gpt2_json({token: i for i, token in enumerate(tokens)}, merges))
+        return json.dumps(byte_level_json({token: i for i, token in enumerate(tokens)}, merges))
 
     def __len__(self) -> int:
         """Return the number of tokens, added ones included."""
@@ -234,6 +265,84 @@ class Tokenizer:
         """
         array = _id_array([ids] if isinstance(ids, (int, np.integer)) else ids)
         return self._core.decode(array, skip_special_tokens).decode("utf-8", "replace")
+
+    def stream(self, *, skip_special_tokens: bool = False) -> StreamDecoder:
+        """Return a decoder for ids that come one at a time.
+
+        Examples
+        --------
+        >>> tokenizer = Tokenizer.from_json(Tokenizer.example_json())
+        >>> stream = tokenizer.stream()
+        >>> [stream.feed(i) for i in tokenizer.encode("the é!")]
+        ['the', ' ', '', 'é', '!']
+        >>> stream.finish()
+        ''
+        """
+        return StreamDecoder(self._core, skip_special_tokens)
+
+    def apply_chat_template(
+        self,
+        conversation: Sequence[Mapping[str, Any]],
+        tools: Sequence[Any] | None = None,
+        *,
+        chat_template: str | None = None,
+        add_generation_prompt: bool = False,
+        tokenize: bool = True,
+        return_dict: bool = True,
+        **variables: Any,
+    ) -> Any:
+        r"""Lay out a chat as the model was trained to see it.
+
+        Parameters
+        ----------
+        conversation
+            Messages: mappings with ``role`` and ``content``.
+        tools
+            Tools the model may call, as JSON schemas.
+        chat_template
+            A template, or the name of one, in place of the tokenizer's own.
+        add_generation_prompt
+            End with the beginning of the assistant's answer.
+        tokenize
+            Return ids, not text.
+        return_dict
+            Wrap the ids: ``{"input_ids": ids}``.
+        **variables
+            Further variables of the template, such as ``enable_thinking``.
+
+        Returns
+        -------
+        dict, numpy.ndarray or str
+            As `return_dict` and `tokenize` say.
+
+        Raises
+        ------
+        ValueError
+            There is no template, it is broken, or it refuses the conversation.
+
+        Examples
+        --------
+        >>> tokenizer = Tokenizer.from_json(
+        ...     Tokenizer.example_json(),
+        ...     chat_template="{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}",
+        ... )
+        >>> tokenizer.apply_chat_template([{"role": "user", "content": "the cat"}], tokenize=False)
+        'user: the cat\n'
+        """
+        special = {"bos_token": self.bos_token, "eos_token": self.eos_token}
+        text = render_chat(
+            self.chat_template,
+            conversation,
+            chosen=chat_template,
+            tools=tools,
+            add_generation_prompt=add_generation_prompt,
+            **{name: token for name, token in special.items() if token is not None},
+            **variables,
+        )
+        if not tokenize:
+            return text
+        ids = self.encode(text)
+        return {"input_ids": ids} if return_dict else ids
 
     def token_bytes(self, token_id: int) -> bytes:
         """Return the bytes that one token stands for; ValueError when no token has the id."""
