@@ -151,7 +151,7 @@ def test_random_strings(pair, text):
 @given(text=TEXTS)
 def test_offsets(pair, text):
     oracle, ours, nfc = pair
-    if nfc and oracle.normalizer.normalize_str(text) != text:
+    if nfc and (oracle.normalizer.normalize_str(text) != text or not is_comparable(oracle, text)):
         return
     expected = oracle.encode(text)
     ids, offsets = ours.encode_offsets(text)
