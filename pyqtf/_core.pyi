@@ -1,6 +1,6 @@
 """Types of the C core. Not public: use pyqtf, pyqtf.ops and pyqtf.tokenizer."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any, TypedDict, final
 
 import numpy as np
@@ -40,14 +40,11 @@ class Matrix:
     ) -> NDArray[np.float32]: ...
     def dequantize(self) -> NDArray[np.float32]: ...
 
-def pack(parts: Sequence[NDArray[Any]], quant: str = "q8", group: int = 128) -> Matrix: ...
-def packed(matrix: Matrix, /) -> tuple[NDArray[np.uint8], NDArray[np.float32]]: ...
-def from_packed(
-    data: NDArray[np.uint8],
-    scales: NDArray[np.float32],
-    shape: tuple[int, int],
-    quant: str,
-    group: int,
+def pack(
+    parts: Iterable[NDArray[Any]],
+    quant: str = "q8",
+    group: int = 128,
+    shape: tuple[int, int] = ...,
 ) -> Matrix: ...
 def matmul(
     x: NDArray[np.float32],

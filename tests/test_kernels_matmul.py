@@ -1,5 +1,7 @@
 """Packing, quantising and matrix products, on every instruction set, against the oracle."""
 
+import weakref
+
 import numpy as np
 import pytest
 import reference
@@ -266,3 +268,50 @@ def test_arguments_are_checked():
     for ids in ([5], [-1], [0, 1, 2**40]):
         with pytest.raises(IndexError, match="from 0 to 4"):
             packed.rows(np.array(ids, np.int64))
+
+
+@pytest.mark.parametrize("quant", ["q8", "f32"])
+def test_an_iterator_is_packed_as_the_list_is(quant):
+    (w,) = randoms(21, (37, 20))
+    whole = _core.pack([w], quant, 8)
+    alive = []
+
+    def blocks(sizes):
+        for part in np.split(w, np.cumsum(sizes)[:-1]):
+            block = part.copy()
+            alive.append(weakref.ref(block))
+            yield block
+            del block, part
+            assert alive[-1]() is None  # dropped before the next is asked for
+
+    for sizes in ([37], [1, 15, 16, 5], [1] * 37):
+        packed = _core.pack(blocks(sizes), quant, 8, shape=(37, 20))
+        assert packed.dequantize().tobytes() == whole.dequantize().tobytes()
+        assert _core.matmul(w, packed).tobytes() == _core.matmul(w, whole).tobytes()
+
+
+def test_an_iterator_that_does_not_fit_its_shape_is_refused():
+    (w,) = randoms(22, (5, 8))
+    for parts, shape, message in [
+        ([w], (6, 8), "expected 6 rows, as shape says, got 5"),
+        ([], (6, 8), "got 0"),
+        ([w, w], (6, 8), "expected 6 rows, as shape says, got more"),
+        ([w], (5, 9), "row of 9 columns"),
+        ([w], (0, 8), "positive sizes"),
+        ([w], (5, -8), "positive sizes"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            _core.pack(iter(parts), "f32", shape=shape)
+    with pytest.raises(TypeError, match="shape"):
+        _core.pack([w], shape=(5,))
+    with pytest.raises((MemoryError, ValueError)):
+        _core.pack(iter([w]), shape=(2**62, 2**62))
+    with pytest.raises(TypeError, match="iterable"):
+        _core.pack(5, shape=(5, 8))
+
+    def broken():
+        yield w[:2]
+        raise OSError("the disk is gone")
+
+    with pytest.raises(OSError, match="the disk is gone"):
+        _core.pack(broken(), shape=(5, 8))

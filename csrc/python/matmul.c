@@ -220,67 +220,103 @@ int qtf_py_matrix_format(const char *quant, long long group, qtf_matrix *matrix)
     return 0;
 }
 
-static PyObject *pack(PyObject *module, PyObject *args, PyObject *kwargs) {
-    (void)module;
-    static char *names[] = {"parts", "quant", "group", NULL};
-    PyObject *parts_object;
-    const char *quant_text = "q8";
-    long long group = 128;
-    qtf_matrix format;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|sL", names, &parts_object, &quant_text,
-                                     &group) ||
-        qtf_py_matrix_format(quant_text, group, &format) < 0) {
-        return NULL;
-    }
-    PyObject *parts = PySequence_Fast(parts_object, "parts: expected a list of arrays");
-    if (!parts) {
-        return NULL;
-    }
-    MatrixObject *object = NULL;
-    Py_ssize_t n_parts = PySequence_Fast_GET_SIZE(parts);
-    int64_t n = 0, k = -1;
-    for (Py_ssize_t i = 0; i < n_parts; i++) {
+/* The shape of a list of arrays, stacked along their rows; -1 with an exception set. */
+static int stacked_shape(PyObject *parts, long long *n, long long *k) {
+    *n = 0;
+    *k = -1;
+    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(parts); i++) {
         qtf_source_type type;
-        PyArrayObject *array = part_array(PySequence_Fast_GET_ITEM(parts, i), i, k, &type);
+        PyArrayObject *array = part_array(PySequence_Fast_GET_ITEM(parts, i), i, *k, &type);
         if (!array) {
-            goto done;
+            return -1;
         }
-        n += PyArray_DIM(array, 0);
-        k = PyArray_DIM(array, 1);
+        *n += PyArray_DIM(array, 0);
+        *k = PyArray_DIM(array, 1);
         Py_DECREF(array);
     }
-    if (n_parts == 0) {
+    if (*n == 0) {
         PyErr_SetString(PyExc_ValueError, "parts: expected at least one array, got an empty list");
-        goto done;
+        return -1;
     }
-    object = new_matrix(n, k, format.quant, format.group);
+    return 0;
+}
+
+/* Pack what an iterable gives, each array dropped before the next; -1 with an exception set. */
+static int pack_parts(qtf_matrix *m, PyObject *parts) {
+    PyObject *iterator = PyObject_GetIter(parts), *part;
     int64_t row0 = 0;
-    for (Py_ssize_t i = 0; object && i < n_parts; i++) {
+    for (Py_ssize_t i = 0; iterator && (part = PyIter_Next(iterator)); i++) {
         qtf_source_type type;
-        PyArrayObject *array = part_array(PySequence_Fast_GET_ITEM(parts, i), i, k, &type);
+        PyArrayObject *array = part_array(part, i, m->k, &type);
+        Py_DECREF(part);
+        int64_t rows = array ? PyArray_DIM(array, 0) : 0;
+        if (rows > m->n - row0) {
+            PyErr_Format(PyExc_ValueError, "parts: expected %lld rows, as shape says, got more",
+                         (long long)m->n);
+            Py_CLEAR(array);
+        }
         if (!array) {
-            Py_CLEAR(object);
             break;
         }
-        int64_t rows = PyArray_DIM(array, 0);
         qtf_status status;
         Py_BEGIN_ALLOW_THREADS;
-        status = qtf_matrix_pack(&object->matrix, row0, rows, PyArray_DATA(array), type);
+        status = qtf_matrix_pack(m, row0, rows, PyArray_DATA(array), type);
         Py_END_ALLOW_THREADS;
         Py_DECREF(array);
         if (status != QTF_OK) {
             char detail[96];
             PyOS_snprintf(detail, sizeof detail,
-                          "parts[%zd]: expected finite weights, got a NaN or "
-                          "an infinity",
-                          i);
+                          "parts[%zd]: expected finite weights, got a NaN or an infinity", i);
             qtf_py_raise(status, status == QTF_NOT_FINITE ? detail : NULL);
-            Py_CLEAR(object);
+            break;
         }
         row0 += rows;
     }
-done:
-    Py_DECREF(parts);
+    Py_XDECREF(iterator);
+    if (PyErr_Occurred()) {
+        return -1;
+    }
+    if (row0 != m->n) {
+        PyErr_Format(PyExc_ValueError, "parts: expected %lld rows, as shape says, got %lld",
+                     (long long)m->n, (long long)row0);
+        return -1;
+    }
+    return 0;
+}
+
+static PyObject *pack(PyObject *module, PyObject *args, PyObject *kwargs) {
+    (void)module;
+    static char *names[] = {"parts", "quant", "group", "shape", NULL};
+    PyObject *parts, *list = NULL, *shape = NULL;
+    const char *quant_text = "q8";
+    long long group = 128, n, k;
+    qtf_matrix format;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|sLO!", names, &parts, &quant_text, &group,
+                                     &PyTuple_Type, &shape) ||
+        qtf_py_matrix_format(quant_text, group, &format) < 0) {
+        return NULL;
+    }
+    if (shape) {
+        if (!PyArg_ParseTuple(shape, "LL;shape: expected (n, k)", &n, &k)) {
+            return NULL;
+        }
+        if (n < 1 || k < 1) {
+            PyErr_Format(PyExc_ValueError, "shape: expected positive sizes, got (%lld, %lld)", n,
+                         k);
+            return NULL;
+        }
+    } else {
+        list = PySequence_Fast(parts, "parts: expected a list of arrays");
+        if (!list || stacked_shape(list, &n, &k) < 0) {
+            Py_XDECREF(list);
+            return NULL;
+        }
+    }
+    MatrixObject *object = new_matrix(n, k, format.quant, format.group);
+    if (object && pack_parts(&object->matrix, list ? list : parts) < 0) {
+        Py_CLEAR(object);
+    }
+    Py_XDECREF(list);
     return (PyObject *)object;
 }
 
@@ -362,7 +398,8 @@ done:
 
 static PyMethodDef methods[] = {
     {"pack", (PyCFunction)(void (*)(void))pack, METH_VARARGS | METH_KEYWORDS,
-     "pack(parts, quant='q8', group=128): stack arrays [n_i, k] along rows into one Matrix."},
+     "pack(parts, quant='q8', group=128, shape=None): stack arrays [n_i, k] along rows into one "
+     "Matrix. With shape (n, k), parts may be an iterator; it is taken array by array."},
     {"matmul", (PyCFunction)(void (*)(void))matmul, METH_VARARGS | METH_KEYWORDS,
      "matmul(x, w, bias=None, residual=None, out=None): x [rows, k] times w [n, k] transposed."},
     {NULL, NULL, 0, NULL},
