@@ -67,7 +67,7 @@ def run_scaling(
     stories: str | Path = "generated",
     *,
     out: str | Path = "pyqtf-scaling",
-    quant: str = "q8",
+    quant: str | None = None,
     progress: bool | None = None,
 ) -> ScalingRun:
     """Score stories under models of several sizes and write tables, plot and report.
@@ -82,8 +82,8 @@ def run_scaling(
         A set that comes with pyqtf, or a file for `pyqtf.read_stories`.
     out : path
         Folder for the files, made if it is missing. Each file appears whole or not at all.
-    quant : {"q8", "f32"}
-        How to store the weights of models given by name.
+    quant : {"q8", "f32"}, optional
+        How to store the weights of models given by name; by default as `pyqtf.load` does.
     progress : bool, optional
         Show a progress bar; by default only on a terminal.
 

@@ -26,11 +26,11 @@ class Named(BigramModel):
 
     loaded: list = []  # noqa: RUF012
 
-    def __init__(self, name, quant="q8"):
+    def __init__(self, name, quant=None):
         if name not in SIZES:
             raise ValueError(f"no model is named {name!r}; there are: {', '.join(SIZES)}")
         super().__init__(name, SIZES[name], sharpness=3000 / SIZES[name])
-        self.quant = quant
+        self.quant = quant or "q8"
         self.loaded.append(self)
 
 
@@ -42,7 +42,7 @@ def family(monkeypatch, tmp_path):
     bundled.stories = lambda which: [{"text": t, "which": which} for t in STORIES]
     monkeypatch.setitem(sys.modules, "pyqtf.bundled", bundled)
     monkeypatch.setattr(pyqtf, "bundled", bundled, raising=False)
-    monkeypatch.setattr(pyqtf, "load", lambda name, quant="q8": Named(name, quant), raising=False)
+    monkeypatch.setattr(pyqtf, "load", lambda name, quant=None: Named(name, quant), raising=False)
     monkeypatch.setattr(Named, "loaded", [])
     monkeypatch.delenv("PYQTF_TRACEBACK", raising=False)
     monkeypatch.chdir(tmp_path)
@@ -111,7 +111,7 @@ def test_one_story_prints_why_there_is_no_interval(tmp_path, capsys, no_pictures
 def test_models_of_other_tokenizers_are_shown_but_not_compared(monkeypatch, capsys, no_pictures):
     words = WordTokenizer()
 
-    def load(name, quant="q8"):
+    def load(name, quant=None):
         model = Named(name, quant)
         if name == "large":
             model.tokenizer = words

@@ -207,6 +207,14 @@ def test_another_model_shares_no_cache(tmp_path, other):
     )
 
 
+def test_a_models_fingerprint_is_part_of_its_cache(tmp_path):
+    for fingerprint, n_scored in (("a", len(STORIES)), ("b", len(STORIES)), ("a", 0)):
+        model = BigramModel()
+        model.fingerprint = fingerprint
+        evaluate(model, STORIES, progress=False, cache=tmp_path)
+        assert model.n_sequences - 1 == n_scored
+
+
 def test_another_version_or_instruction_set_shares_no_cache(tmp_path, monkeypatch):
     def n_scored():
         model = BigramModel()

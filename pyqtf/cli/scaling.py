@@ -26,7 +26,7 @@ def add_to(commands: Any) -> None:
     parser.add_argument(
         "--out", default="pyqtf-scaling", metavar="DIR", help="where the files go (%(default)s)"
     )
-    parser.add_argument("--quant", default="q8", choices=("q8", "f32"), help="storage of weights")
+    parser.add_argument("--quant", choices=("q8", "f32"), help="storage of weights")
     parser.set_defaults(run=run)
 
 

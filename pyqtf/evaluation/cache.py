@@ -1,8 +1,8 @@
 """Losses that were computed before, kept on disk so that an interrupted run can go on.
 
 One file per model. Its name holds a digest of everything that would change a number: the model's
-name, size, storage and vocabulary, pyqtf's version, the instruction set, and the bits of the
-losses the model gives for a fixed probe, so that other weights under an old name are noticed.
+name, size, storage, vocabulary and fingerprint, pyqtf's version, the instruction set, and the bits
+of the losses the model gives for a fixed probe, so that weights changed in place are noticed too.
 Inside, a loss is found by the ids it belongs to; a story that is edited, or tokenised in another
 way, has other ids and is scored anew.
 """
@@ -110,6 +110,7 @@ def _identity(model: LanguageModel) -> dict[str, object]:
         "name": model.name,
         "n_params": model.n_params,
         "quant": model.quant,
+        "weights": getattr(model, "fingerprint", ""),
         "vocab_size": model.config.vocab_size,
         "pyqtf": pyqtf.__version__,
         "isa": _core.cpu_info()["isa"],

@@ -99,7 +99,7 @@ def evaluate(
     models: Models,
     stories: Stories,
     *,
-    quant: str = "q8",
+    quant: str | None = None,
     progress: bool = True,
     cache: str | Path | None = None,
 ) -> pd.DataFrame:
@@ -112,8 +112,8 @@ def evaluate(
         memory.
     stories : list of str, list of dict with "text", or DataFrame with a column "text"
         Other keys and columns (genre, source, ...) are carried to the result.
-    quant : {"q8", "f32"}
-        How to store the weights of models given by name.
+    quant : {"q8", "f32"}, optional
+        How to store the weights of models given by name; by default as `pyqtf.load` does.
     progress : bool
         Show a progress bar.
     cache : path, optional
@@ -152,7 +152,7 @@ def evaluate_tokens(
     models: Models,
     stories: Stories,
     *,
-    quant: str = "q8",
+    quant: str | None = None,
     progress: bool = True,
     cache: str | Path | None = None,
 ) -> pd.DataFrame:
@@ -189,7 +189,7 @@ def iter_scores(
     models: Models,
     stories: Stories,
     *,
-    quant: str = "q8",
+    quant: str | None = None,
     progress: bool = True,
     cache: str | Path | None = None,
 ) -> Iterator[Scored]:
@@ -314,7 +314,7 @@ def _checked(model: LanguageModel | str | Path) -> LanguageModel | str | Path:
     return model
 
 
-def _open(model: LanguageModel | str | Path, quant: str) -> LanguageModel:
+def _open(model: LanguageModel | str | Path, quant: str | None) -> LanguageModel:
     if not isinstance(model, str | Path):
         return model
     import pyqtf  # the facade is above this layer; only names need it

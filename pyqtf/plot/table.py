@@ -81,7 +81,7 @@ def differences_table(differences: pd.DataFrame) -> Table:
         What `pyqtf.paired_differences` returns.
     """
     return Table(
-        ("from -> to", "perplexity", "95 % interval", "p (Holm)", "stories won"),
+        ("from -> to", "perplexity", "95 % interval", "p (Holm)", "won"),
         tuple(
             (
                 f"{row['smaller']} -> {row['larger']}",
