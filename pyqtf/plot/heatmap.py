@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pyqtf.evaluation.score import Score, show_piece
+from pyqtf.plot.table import quoted
 
 _HUE = "213,94,0"
 # Bits at which the colour is full: one in 1,024.
@@ -106,7 +107,7 @@ def _hint(score: Score, scored: int, token: int) -> str:
     losses = score.losses
     nll = float(losses.nll[scored])
     lines = [
-        f"{_quote(show_piece(score.pieces[token]))}: {nll / math.log(2):.2f} bits, "
+        f"{quoted(show_piece(score.pieces[token]))}: {nll / math.log(2):.2f} bits, "
         f"probability {_percent(math.exp(-nll))}",
         f"rank {losses.rank[scored]}, expected {losses.entropy[scored] / math.log(2):.2f} bits",
     ]
@@ -114,7 +115,7 @@ def _hint(score: Score, scored: int, token: int) -> str:
         lines.append(
             "most likely: "
             + ", ".join(
-                f"{_quote(name)} {_percent(math.exp(logprob))}"
+                f"{quoted(name)} {_percent(math.exp(logprob))}"
                 for name, logprob in zip(
                     score.top_tokens[scored], losses.top_logprobs[scored], strict=True
                 )
@@ -143,10 +144,6 @@ def _legend() -> str:
         for bits, label in ((0, "0"), (2.5, ""), (5, "5"), (7.5, ""), (_FULL, "10+"))
     )
     return f'<span style="white-space:nowrap;font-size:85%">&nbsp;{steps} bits</span>'
-
-
-def _quote(token: str) -> str:
-    return '"' + token.replace("\n", "\\n") + '"'
 
 
 def _percent(p: float) -> str:

@@ -142,7 +142,7 @@ def score_text(score: Score, *, top: int = 10, width: int = 80) -> str:
         ("token", "position", "bits", "probability", "rank"),
         tuple(
             (
-                repr(row["token"]),
+                quoted(row["token"]),
                 str(row["position"]),
                 f"{row['nll'] / math.log(2):.2f}",
                 f"{math.exp(-row['nll']):.2g}",
@@ -257,6 +257,17 @@ def rate(per_second: float) -> str:
     if not math.isfinite(per_second):
         return "-"
     return f"{per_second:.0f}" if per_second >= 10 else f"{per_second:.2g}"
+
+
+def quoted(token: str) -> str:
+    r"""A token between quotes, its line breaks visible.
+
+    Examples
+    --------
+    >>> print(quoted(" cat"), quoted("\n"))
+    " cat" "\n"
+    """
+    return '"' + token.replace("\n", "\\n") + '"'
 
 
 def shorten(name: str, width: int) -> str:
