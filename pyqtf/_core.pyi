@@ -46,6 +46,14 @@ def pack(
     group: int = 128,
     shape: tuple[int, int] = ...,
 ) -> Matrix: ...
+def packed(matrix: Matrix, /) -> tuple[NDArray[np.uint8], NDArray[np.float32]]: ...
+def from_packed(
+    data: NDArray[np.uint8],
+    scales: NDArray[np.float32],
+    shape: tuple[int, int],
+    quant: str,
+    group: int,
+) -> Matrix: ...
 def matmul(
     x: NDArray[np.float32],
     w: Matrix,
