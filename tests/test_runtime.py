@@ -59,3 +59,28 @@ def test_set_num_threads_round_trip_and_errors():
                 _core.set_num_threads(bad)
     finally:
         _core.set_num_threads(before)
+
+
+def test_ctrl_c_stops_a_kernel_that_runs_for_minutes():
+    code = """
+import signal, threading, numpy as np
+from pyqtf import _core
+signal.signal(signal.SIGINT, signal.default_int_handler)
+x = np.ones((400_000, 1, 64), np.float32)
+ends, nine = np.array([0, len(x)]), np.array([0, 9])
+print("started", flush=True)
+threading.Timer(1.0, signal.raise_signal, [signal.SIGINT]).start()
+try:
+    _core.attention(x, x, x, ends, ends, 1.0, causal=True)
+except KeyboardInterrupt:
+    print("stopped")
+print(float(_core.attention(x[:9], x[:9], x[:9], nine, nine, 1.0, causal=True)[0, 0, 0]))
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYQTF_ISA": "baseline"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert result.stdout == "started\nstopped\n1.0\n", result.stderr
