@@ -1,4 +1,4 @@
-"""Random models in Hugging Face folders, for comparing with transformers.
+"""Random models of several families in Hugging Face folders, for comparing with transformers.
 
 Weights are drawn so that every part of the model matters: large biases, norm weights away from 1,
 and attention that is peaked rather than an average.
@@ -36,7 +36,7 @@ SHAPES: dict[str, dict[str, Any]] = {
 }
 
 
-def make_qwen2(
+def make_model(
     folder: Path,
     *,
     vocab: int,
@@ -45,22 +45,23 @@ def make_qwen2(
     heads: int,
     kv: int,
     ffn: int,
-    head_dim: int | None = None,
+    family: str = "Qwen2",
     tied: bool = False,
     dtype: str = "float32",
     shard: str = "1GB",
     theta: float = 1e4,
+    rope: dict[str, Any] | None = None,
     seed: int = 0,
+    **options: Any,
 ):
-    """Save a random Qwen2 model with a byte-level tokenizer; return it in float32."""
-    extra = {} if head_dim is None else {"head_dim": head_dim}
-    config = transformers.Qwen2Config(
+    """Save a random model with a byte-level tokenizer; return it in float32."""
+    config = getattr(transformers, f"{family}Config")(
         vocab_size=vocab, hidden_size=hidden, num_hidden_layers=layers, num_attention_heads=heads,
         num_key_value_heads=kv, intermediate_size=ffn, tie_word_embeddings=tied,
-        max_position_embeddings=512, rope_parameters={"rope_theta": theta, "rope_type": "default"},
-        **extra,
+        rope_parameters={"rope_theta": theta, "rope_type": "default"} | (rope or {}),
+        **{"max_position_embeddings": 512} | options,
     )  # fmt: skip
-    model = transformers.Qwen2ForCausalLM(config)
+    model = getattr(transformers, f"{family}ForCausalLM")(config)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, p in model.named_parameters():
@@ -68,15 +69,16 @@ def make_qwen2(
     model.to(getattr(torch, dtype)).save_pretrained(folder, max_shard_size=shard)
     write_byte_tokenizer(folder)
     # Not model.float(): the tables of angles were rounded together with the weights.
-    return transformers.Qwen2ForCausalLM.from_pretrained(
+    return type(model).from_pretrained(
         folder, dtype=torch.float32, attn_implementation="eager"
-    ).eval()
+    ).eval()  # fmt: skip
 
 
 def _values(name: str, shape, generator):
     noise = torch.randn(shape, generator=generator)
     if name.endswith("norm.weight"):
-        return 1 + 0.4 * noise
+        # Where queries and keys are normed, their norms decide how peaked attention is.
+        return (1.7 if name.endswith(("q_norm.weight", "k_norm.weight")) else 1) + 0.4 * noise
     if name.endswith("bias"):
         return noise
     peak = 1.7 if "q_proj" in name or "k_proj" in name else 1.0
@@ -87,9 +89,11 @@ def to_dialect_4(folder: Path) -> None:
     """Rewrite config.json as transformers 4 wrote it."""
     path = folder / "config.json"
     config = json.loads(path.read_text())
-    config["rope_theta"] = config.pop("rope_parameters")["rope_theta"]
+    rope = config.pop("rope_parameters")
+    config["rope_theta"] = rope.pop("rope_theta")
+    config["rope_scaling"] = None if rope["rope_type"] == "default" else rope
     config["torch_dtype"] = config.pop("dtype")
-    del config["layer_types"]
+    config.pop("layer_types", None)
     path.write_text(json.dumps(config))
 
 
@@ -100,3 +104,12 @@ def reference(model, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     logprobs = torch.log_softmax(logits.double(), dim=-1)
     nll = -logprobs[:-1].gather(1, torch.from_numpy(ids)[1:, None])[:, 0]
     return logits.numpy(), nll.numpy()
+
+
+def compare(model, expected: tuple[np.ndarray, np.ndarray], ids: np.ndarray) -> None:
+    """The bounds of f32: 1e-4 for each logit and NLL, 1e-5 of the mean NLL."""
+    logits, nll = expected
+    np.testing.assert_allclose(model.logits(ids), logits, rtol=0, atol=1e-4)
+    (losses,) = model.token_losses([ids])
+    np.testing.assert_allclose(losses.nll, nll, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(losses.nll.mean(), nll.mean(), rtol=1e-5)

@@ -37,6 +37,9 @@ V5 = {k: v for k, v in V4.items() if k not in ("rope_theta", "torch_dtype")} | {
 }
 
 
+YARN = {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}
+
+
 def test_both_dialects_give_the_same_config():
     config = parse_config(V4)
     assert config == parse_config(V5)
@@ -100,7 +103,10 @@ def test_a_missing_field_is_named(name):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"architectures": ["LlamaForSequenceClassification"]}, "'LlamaForSeq.*Qwen2ForCausalLM"),
+        (
+            {"architectures": ["LlamaForSequenceClassification"]},
+            "'LlamaForSeq.*Qwen2ForCausalLM, Qwen3",
+        ),
         ({"architectures": None}, "must name one architecture"),
         ({"architectures": []}, "must name one architecture"),
         ({"architectures": "Qwen2ForCausalLM"}, "must name one architecture"),
@@ -109,10 +115,19 @@ def test_a_missing_field_is_named(name):
         ({"use_mrope": True}, "use_mrope"),
         ({"layer_types": ["full_attention", "sliding_attention"]}, "sliding_attention"),
         ({"layer_types": "full_attention"}, "a list"),
-        ({"rope_scaling": {"type": "yarn", "factor": 4.0}}, "type = 'yarn'"),
-        ({"rope_scaling": {"rope_type": "llama3"}}, "rope_type = 'llama3'"),
+        (
+            {"rope_scaling": {"type": "yarn", "factor": 4.0}},
+            "'original_max_position_embed.*missing",
+        ),
+        ({"rope_scaling": {"rope_type": "llama3"}}, "'factor' is missing"),
+        ({"rope_scaling": {"rope_type": "linear", "factor": 0}}, "factor must be positive, got 0"),
+        ({"rope_scaling": {"rope_type": "longrope"}}, "rope_type = 'longrope' is not supp.*'yarn'"),
+        ({"rope_scaling": {"type": "dynamic", "factor": 2.0}}, "type = 'dynamic'"),
+        ({"rope_scaling": {**YARN, "mscale": 0.7}}, r"mscale = 0\.7"),
+        ({"rope_scaling": {**YARN, "truncate": False}}, "truncate = False"),
+        ({"rope_scaling": {**YARN, "beta_fast": 0.5}}, "fast factor 0.5 to be larger"),
         ({"rope_scaling": 2}, "an object"),
-        ({"rope_parameters": {"rope_type": "linear", "rope_theta": 1e6}}, "rope_type = 'linear'"),
+        ({"rope_parameters": {"rope_type": "ntk", "rope_theta": 1e6}}, "rope_type = 'ntk'"),
         ({"rope_parameters": {"rope_type": "default"}}, "rope_parameters: the field 'rope_theta'"),
         ({"rope_parameters": {"rope_type": "default", "rope_theta": 1e4}}, r"10000\.0 only"),
         ({"partial_rotary_factor": 0.5}, "partial_rotary_factor"),

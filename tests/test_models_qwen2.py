@@ -14,6 +14,7 @@ from pyqtf.models import decoder as decoder_module
 
 pytest.importorskip("torch")
 import hf_models
+import mutants
 
 LENGTH = 61
 
@@ -23,24 +24,15 @@ def pair(request, tmp_path_factory):
     """A folder with a random model, and transformers' results for one text."""
     folder = tmp_path_factory.mktemp("qwen2")
     sizes = hf_models.SHAPES[request.param]
-    theirs = hf_models.make_qwen2(folder, seed=len(request.param), **sizes)
+    theirs = hf_models.make_model(folder, seed=len(request.param), **sizes)
     ids = np.random.default_rng(5).integers(0, sizes["vocab"], LENGTH)
     return SimpleNamespace(folder=folder, theirs=theirs, ids=ids, sizes=sizes,
                            expected=hf_models.reference(theirs, ids))  # fmt: skip
 
 
-def compare(model, pair):
-    """The bounds of f32: 1e-4 for each logit and NLL, 1e-5 of the mean NLL."""
-    logits, nll = pair.expected
-    np.testing.assert_allclose(model.logits(pair.ids), logits, rtol=0, atol=1e-4)
-    (losses,) = model.token_losses([pair.ids])
-    np.testing.assert_allclose(losses.nll, nll, rtol=0, atol=1e-4)
-    np.testing.assert_allclose(losses.nll.mean(), nll.mean(), rtol=1e-5)
-
-
 def test_f32_equals_transformers(pair, isa):
     model = pyqtf.load(pair.folder, quant="f32")
-    compare(model, pair)
+    hf_models.compare(model, pair.expected, pair.ids)
     embedding = pair.theirs.model.embed_tokens.weight.numel()
     tables = 1 if pair.sizes.get("tied") else 2
     assert model.n_params == pair.theirs.num_parameters()
@@ -77,31 +69,16 @@ def test_q8_is_near(pair):
     assert abs(losses.nll.mean() - nll.mean()) < 0.05
 
 
-def with_core(**functions):
-    """The C core with some functions replaced."""
-    names = {name: getattr(_core, name) for name in dir(_core) if not name.startswith("__")}
-    return SimpleNamespace(**{**names, **functions})
-
-
-def with_layers(model, **changes):
-    weights = model._decoder.weights
-    layers = tuple(
-        replace(layer, **{k: change(getattr(layer, k)) for k, change in changes.items()})
-        for layer in weights.layers
-    )
-    model._decoder.weights = replace(weights, layers=layers)
-
-
 def no_qkv_bias(model, monkeypatch):
-    with_layers(model, qkv_bias=lambda bias: None)
+    mutants.with_layers(model, qkv_bias=lambda bias: None)
 
 
 def attn_norm_ignored(model, monkeypatch):
-    with_layers(model, attn_norm=np.ones_like)
+    mutants.with_layers(model, attn_norm=np.ones_like)
 
 
 def ffn_norm_ignored(model, monkeypatch):
-    with_layers(model, ffn_norm=np.ones_like)
+    mutants.with_layers(model, ffn_norm=np.ones_like)
 
 
 def final_norm_ignored(model, monkeypatch):
@@ -132,14 +109,14 @@ def interleaved_rope(model, monkeypatch):
         heads[..., 0::2], heads[..., 1::2] = a * c - b * s, b * c + a * s
         x[:, : n_heads * width] = heads.reshape(len(x), -1)
 
-    monkeypatch.setattr(decoder_module, "_core", with_core(rope=rope))
+    monkeypatch.setattr(decoder_module, "_core", mutants.with_core(rope=rope))
 
 
 def another_scale(model, monkeypatch):
     def attention(q, k, v, qo, ko, scale, causal):
         return _core.attention(q, k, v, qo, ko, 1.02 * scale, causal)
 
-    monkeypatch.setattr(decoder_module, "_core", with_core(attention=attention))
+    monkeypatch.setattr(decoder_module, "_core", mutants.with_core(attention=attention))
 
 
 def another_gqa_mapping(model, monkeypatch):
@@ -149,21 +126,21 @@ def another_gqa_mapping(model, monkeypatch):
         out = _core.attention(np.ascontiguousarray(q[:, order]), k, v, qo, ko, scale, causal)
         return np.ascontiguousarray(out[:, np.argsort(order)])
 
-    monkeypatch.setattr(decoder_module, "_core", with_core(attention=attention))
+    monkeypatch.setattr(decoder_module, "_core", mutants.with_core(attention=attention))
 
 
 def not_causal(model, monkeypatch):
     def attention(q, k, v, qo, ko, scale, causal):
         return _core.attention(q, k, v, qo, ko, scale, False)
 
-    monkeypatch.setattr(decoder_module, "_core", with_core(attention=attention))
+    monkeypatch.setattr(decoder_module, "_core", mutants.with_core(attention=attention))
 
 
 def gate_and_up_exchanged(model, monkeypatch):
     def swiglu(gate_up):
         return _core.swiglu(np.ascontiguousarray(np.roll(gate_up, gate_up.shape[1] // 2, axis=1)))
 
-    monkeypatch.setattr(decoder_module, "_core", with_core(swiglu=swiglu))
+    monkeypatch.setattr(decoder_module, "_core", mutants.with_core(swiglu=swiglu))
 
 
 MUTANTS = [
@@ -181,4 +158,4 @@ def test_a_mutant_fails_the_comparison(mutate, pair, monkeypatch):
     model = pyqtf.load(pair.folder, quant="f32")
     mutate(model, monkeypatch)
     with pytest.raises(AssertionError, match="Not equal to tolerance"):
-        compare(model, pair)
+        hf_models.compare(model, pair.expected, pair.ids)

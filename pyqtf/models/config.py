@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyqtf.formats import FormatError
+from pyqtf.models.rope import RopeScaling
 
 _MAX_SIZE = 2**31 - 1
 _MAX_LAYERS = 10_000
@@ -35,6 +36,8 @@ class ModelConfig:
         The longest text, in tokens.
     tie_word_embeddings : bool
         Whether the embedding serves as the output head.
+    rope_scaling : RopeScaling, optional
+        How the rotary embedding is stretched to long texts.
 
     Raises
     ------
@@ -54,6 +57,7 @@ class ModelConfig:
     rms_norm_eps: float
     max_position_embeddings: int
     tie_word_embeddings: bool
+    rope_scaling: RopeScaling | None = None
 
     def __post_init__(self) -> None:
         for name in (
@@ -136,6 +140,13 @@ class Fields:
             raise self._wrong(name, "a number", value)
         return float(value)
 
+    def text(self, name: str) -> str:
+        """Return a text."""
+        value = self._get(name)
+        if type(value) is not str:
+            raise self._wrong(name, "a text", value)
+        return value
+
     def flag(self, name: str, default: bool) -> bool:
         """Return true or false."""
         value = self._values.get(name, default)
@@ -172,26 +183,6 @@ class Fields:
             for value in values:
                 Fields({name: value}, self.where).require(name, allowed)
 
-    def rope_theta(self) -> float:
-        """Return the base of the rotary frequencies in either dialect; scaling is refused.
-
-        transformers 4 writes ``rope_theta`` and ``rope_scaling``, transformers 5 an object
-        ``rope_parameters``.
-        """
-        self.require("partial_rotary_factor", 1.0)
-        if self.has("rope_scaling"):
-            scaling = self.section("rope_scaling")
-            scaling.require("rope_type", "default")
-            scaling.require("type", "default")
-        if not self.has("rope_parameters"):
-            return self.number("rope_theta")
-        rope = self.section("rope_parameters")
-        rope.require("rope_type", "default")
-        rope.require("partial_rotary_factor", 1.0)
-        theta = rope.number("rope_theta")
-        self.require("rope_theta", theta)
-        return theta
-
     def head_dim(self) -> int:
         """Return ``head_dim``, or what the width leaves to each head."""
         if self.has("head_dim"):
@@ -208,3 +199,9 @@ class Fields:
         """Return ``num_key_value_heads``; null means one for each attention head."""
         shared = self._get("num_key_value_heads") is not None
         return self.integer("num_key_value_heads" if shared else "num_attention_heads")
+
+    def integer_or(self, name: str, default: int | None) -> int | None:
+        """Return a whole number, None for null, and a default where the field is missing."""
+        if name not in self._values:
+            return default
+        return self.integer(name) if self.has(name) else None

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from pyqtf import _core
 from pyqtf.models.config import ModelConfig
+from pyqtf.models.rope import rotary_angles
 from pyqtf.models.weights import LayerWeights, Weights
 
 Floats = NDArray[np.float32]
@@ -71,21 +72,39 @@ class Decoder:
     def _attend(self, layer: LayerWeights, x: Floats, positions: Ints, offsets: Ints) -> None:
         """Add to x what each token takes from itself and the tokens before it."""
         c, n_tokens = self.config, len(x)
-        h = _core.rms_norm(x, layer.attn_norm, c.rms_norm_eps)
+        h = self._norm(x, layer.attn_norm)
         qkv = _core.matmul(h, layer.qkv, bias=layer.qkv_bias)  # [T, q_size + 2 kv_size]
+        self._norm_heads(qkv[:, : c.q_size], layer.q_norm)
+        self._norm_heads(qkv[:, c.q_size : c.q_size + c.kv_size], layer.k_norm)
         cos, sin = self._cos_sin(int(positions.max()) + 1)
         _core.rope(qkv, cos, sin, positions, c.n_heads + c.n_kv_heads)
         heads = qkv.reshape(n_tokens, c.n_heads + 2 * c.n_kv_heads, c.head_dim)
         q, k, v = np.split(heads, [c.n_heads, c.n_heads + c.n_kv_heads], axis=1)
         scale = c.head_dim**-0.5
         mixed = _core.attention(q, k, v, offsets, offsets, scale, causal=True)
-        _core.matmul(mixed.reshape(n_tokens, c.q_size), layer.o, residual=x, out=x)
+        self._add(x, mixed.reshape(n_tokens, c.q_size), layer.o, layer.attn_post_norm)
 
     def _feed_forward(self, layer: LayerWeights, x: Floats) -> None:
         """Add to x the gated feed-forward network of each token."""
-        h = _core.rms_norm(x, layer.ffn_norm, self.config.rms_norm_eps)
+        h = self._norm(x, layer.ffn_norm)
         h = _core.swiglu(_core.matmul(h, layer.gate_up))
-        _core.matmul(h, layer.down, residual=x, out=x)
+        self._add(x, h, layer.down, layer.ffn_post_norm)
+
+    def _norm(self, x: Floats, weight: Floats | None) -> Floats:
+        return x if weight is None else _core.rms_norm(x, weight, self.config.rms_norm_eps)
+
+    def _norm_heads(self, part: Floats, weight: Floats | None) -> None:
+        """Norm queries or keys in place: each head, or all together, as the weight is long."""
+        if weight is not None:
+            rows = np.ascontiguousarray(part).reshape(-1, len(weight))
+            part[:] = self._norm(rows, weight).reshape(part.shape)
+
+    def _add(self, x: Floats, h: Floats, matrix: _core.Matrix, post_norm: Floats | None) -> None:
+        """Add a block's product to the residual stream x."""
+        if post_norm is None:
+            _core.matmul(h, matrix, residual=x, out=x)
+        else:
+            x += self._norm(_core.matmul(h, matrix), post_norm)
 
     def _cos_sin(self, n_positions: int) -> tuple[Floats, Floats]:
         """Return tables with at least n_positions rows, made longer when a text asks for it."""
@@ -94,21 +113,3 @@ class Decoder:
             longer = min(2 * n_positions, self.config.max_position_embeddings)
             self._angles = angles = rotary_angles(self.config, longer)
         return angles
-
-
-def rotary_angles(config: ModelConfig, n_positions: int) -> tuple[Floats, Floats]:
-    """Cosines and sines of the rotary embedding (https://arxiv.org/abs/2104.09864).
-
-    Each step is rounded to float32, as transformers does it, so that far positions turn by the same
-    angles: pair j of a head turns by ``position / rope_theta ** (2 j / head_dim)``.
-
-    Returns
-    -------
-    cos, sin : float32 [n_positions, head_dim / 2]
-    """
-    exponents = np.arange(0, config.head_dim, 2, dtype=np.float32) / np.float32(config.head_dim)
-    powers = (config.rope_theta ** exponents.astype(np.float64)).astype(np.float32)
-    frequencies = np.float32(1) / powers
-    angles = np.arange(n_positions, dtype=np.float32)[:, None] * frequencies
-    wide = angles.astype(np.float64)
-    return np.cos(wide).astype(np.float32), np.sin(wide).astype(np.float32)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pyqtf.formats import FormatError
 from pyqtf.formats.strict_json import read_object
 from pyqtf.models.config import Fields, ModelConfig
+from pyqtf.models.rope import read_rope
 
 # Role -> (name in the file, its dimensions as attributes of ModelConfig).
 TensorTable = Mapping[str, tuple[str, tuple[str, ...]]]
@@ -29,27 +30,26 @@ class Family:
     architecture : str
         Its name under ``architectures`` in ``config.json``.
     read : callable
-        From the fields of a ``config.json`` to a ModelConfig.
+        From the fields of a ``config.json`` and the family's key to a ModelConfig.
     model, layer : mapping
         Tensors of the model and of each layer; ``{}`` stands for the layer's number.
-    ignored : tuple of str
-        Endings of tensor names that old checkpoints hold and no one needs.
     """
 
     architecture: str
-    read: Callable[[Fields], ModelConfig]
+    read: Callable[[Fields, str], ModelConfig]
     model: TensorTable
     layer: TensorTable
-    ignored: tuple[str, ...] = ()
 
 
-def _read_qwen2(fields: Fields) -> ModelConfig:
+def _read(fields: Fields, family: str, *, default_theta: float | None = None) -> ModelConfig:
+    """Read what the families have in common, under the names that they share."""
     fields.require("hidden_act", "silu")
-    fields.require("use_sliding_window", False)
-    fields.require("use_mrope", False)
+    fields.require("attention_bias", False)
+    fields.require("mlp_bias", False)
     fields.require_each("layer_types", "full_attention")
+    rope_theta, rope_scaling = read_rope(fields, default_theta)
     return ModelConfig(
-        family="qwen2",
+        family=family,
         vocab_size=fields.integer("vocab_size"),
         hidden_size=fields.integer("hidden_size"),
         n_layers=fields.integer("num_hidden_layers"),
@@ -57,11 +57,31 @@ def _read_qwen2(fields: Fields) -> ModelConfig:
         n_kv_heads=fields.n_kv_heads(),
         head_dim=fields.head_dim(),
         intermediate_size=fields.integer("intermediate_size"),
-        rope_theta=fields.rope_theta(),
+        rope_theta=rope_theta,
+        rope_scaling=rope_scaling,
         rms_norm_eps=fields.number("rms_norm_eps"),
         max_position_embeddings=fields.integer("max_position_embeddings"),
         tie_word_embeddings=fields.flag("tie_word_embeddings", False),
     )
+
+
+def _read_qwen(fields: Fields, family: str) -> ModelConfig:
+    fields.require("use_sliding_window", False)
+    fields.require("use_mrope", False)
+    return _read(fields, family)
+
+
+def _read_llama(fields: Fields, family: str) -> ModelConfig:
+    # The first Llama configs don't say it.
+    return _read(fields, family, default_theta=10000.0)
+
+
+def _read_mistral(fields: Fields, family: str) -> ModelConfig:
+    config = _read(fields, family, default_theta=10000.0)
+    # Up to the window's length a sliding window hides nothing: longer texts are refused.
+    window = fields.integer_or("sliding_window", 4096)
+    longest = min(config.max_position_embeddings, window or config.max_position_embeddings)
+    return replace(config, max_position_embeddings=longest)
 
 
 _MODEL: TensorTable = {
@@ -70,15 +90,21 @@ _MODEL: TensorTable = {
     "head": ("lm_head.weight", ("vocab_size", "hidden_size")),
 }
 _LAYER: TensorTable = {
-    "attn_norm": ("model.layers.{}.input_layernorm.weight", ("hidden_size",)),
     "q": ("model.layers.{}.self_attn.q_proj.weight", ("q_size", "hidden_size")),
     "k": ("model.layers.{}.self_attn.k_proj.weight", ("kv_size", "hidden_size")),
     "v": ("model.layers.{}.self_attn.v_proj.weight", ("kv_size", "hidden_size")),
     "o": ("model.layers.{}.self_attn.o_proj.weight", ("hidden_size", "q_size")),
-    "ffn_norm": ("model.layers.{}.post_attention_layernorm.weight", ("hidden_size",)),
     "gate": ("model.layers.{}.mlp.gate_proj.weight", ("intermediate_size", "hidden_size")),
     "up": ("model.layers.{}.mlp.up_proj.weight", ("intermediate_size", "hidden_size")),
     "down": ("model.layers.{}.mlp.down_proj.weight", ("hidden_size", "intermediate_size")),
+}
+_PRE_NORMS: TensorTable = {
+    "attn_norm": ("model.layers.{}.input_layernorm.weight", ("hidden_size",)),
+    "ffn_norm": ("model.layers.{}.post_attention_layernorm.weight", ("hidden_size",)),
+}
+_POST_NORMS: TensorTable = {
+    "attn_post_norm": ("model.layers.{}.post_attention_layernorm.weight", ("hidden_size",)),
+    "ffn_post_norm": ("model.layers.{}.post_feedforward_layernorm.weight", ("hidden_size",)),
 }
 _QKV_BIAS: TensorTable = {
     "q_bias": ("model.layers.{}.self_attn.q_proj.bias", ("q_size",)),
@@ -86,15 +112,51 @@ _QKV_BIAS: TensorTable = {
     "v_bias": ("model.layers.{}.self_attn.v_proj.bias", ("kv_size",)),
 }
 
+
+def _qk_norm(q: str, k: str) -> TensorTable:
+    return {
+        "q_norm": ("model.layers.{}.self_attn.q_norm.weight", (q,)),
+        "k_norm": ("model.layers.{}.self_attn.k_norm.weight", (k,)),
+    }
+
+
 FAMILIES: Mapping[str, Family] = {
     "qwen2": Family(
         architecture="Qwen2ForCausalLM",
-        read=_read_qwen2,
+        read=_read_qwen,
         model=_MODEL,
-        layer={**_LAYER, **_QKV_BIAS},
-        ignored=("rotary_emb.inv_freq",),
+        layer={**_LAYER, **_PRE_NORMS, **_QKV_BIAS},
+    ),
+    # One norm for every head.
+    "qwen3": Family(
+        architecture="Qwen3ForCausalLM",
+        read=_read_qwen,
+        model=_MODEL,
+        layer={**_LAYER, **_PRE_NORMS, **_qk_norm("head_dim", "head_dim")},
+    ),
+    "llama": Family(
+        architecture="LlamaForCausalLM",
+        read=_read_llama,
+        model=_MODEL,
+        layer={**_LAYER, **_PRE_NORMS},
+    ),
+    "mistral": Family(
+        architecture="MistralForCausalLM",
+        read=_read_mistral,
+        model=_MODEL,
+        layer={**_LAYER, **_PRE_NORMS},
+    ),
+    # One norm over all heads together; the norms of a layer stand behind its blocks.
+    "olmo2": Family(
+        architecture="Olmo2ForCausalLM",
+        read=_read,
+        model=_MODEL,
+        layer={**_LAYER, **_POST_NORMS, **_qk_norm("q_size", "kv_size")},
     ),
 }
+
+# Endings of tensors that old checkpoints hold and no one needs.
+IGNORED = ("rotary_emb.inv_freq",)
 
 
 def read_config(path: str | os.PathLike[str]) -> ModelConfig:
@@ -122,24 +184,23 @@ def parse_config(values: Mapping[str, Any], where: str = "config.json") -> Model
 
     Examples
     --------
-    >>> parse_config({"architectures": ["BertModel"]})
+    >>> parse_config({"architectures": ["BertModel"]})  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
-    pyqtf.formats.errors.FormatError: config.json: architecture 'BertModel' is not supported; \
-supported: Qwen2ForCausalLM
+    pyqtf.formats.errors.FormatError: config.json: architecture 'BertModel' is not supported; ...
     """
     fields = Fields(values, where)
     names = values.get("architectures")
     if not (isinstance(names, list) and len(names) == 1):
         raise FormatError(f"{where}: 'architectures' must name one architecture, got {names!r:.80}")
-    for family in FAMILIES.values():
+    for key, family in FAMILIES.items():
         if family.architecture == names[0]:
             if fields.has("quantization_config"):
                 raise FormatError(
                     f"{where}: the weights are quantised already (quantization_config); pyqtf "
                     "quantises by itself and reads F32, F16 and BF16 weights"
                 )
-            return family.read(fields)
+            return family.read(fields, key)
     known = ", ".join(family.architecture for family in FAMILIES.values())
     raise FormatError(
         f"{where}: architecture {names[0]!r:.80} is not supported; supported: {known}"

@@ -21,6 +21,7 @@ from pyqtf.formats.digest import Digest
 from pyqtf.formats.safetensors import read_with_metadata
 from pyqtf.formats.strict_json import parse_object
 from pyqtf.models.config import ModelConfig
+from pyqtf.models.rope import RopeScaling
 from pyqtf.models.weights import LayerWeights, Weights, part_shapes
 
 # Changes with the layout of packed matrices: a file of another layout would give wrong numbers.
@@ -140,7 +141,7 @@ def open_saved(path: str | os.PathLike[str]) -> SavedModel:
 
 def _assemble(facts: dict[str, Any], tensors: dict[str, Tensor]) -> SavedModel:
     """Make the model from its checked header and tensors; any misfit raises."""
-    config, quant, groups = ModelConfig(**facts["config"]), facts["quant"], facts["groups"]
+    config, quant, groups = _config(facts["config"]), facts["quant"], facts["groups"]
     parts: dict[str, Any] = {}
     for name, shape in part_shapes(config).items():
         if len(shape) == 1:
@@ -163,3 +164,8 @@ def _assemble(facts: dict[str, Any], tensors: dict[str, Tensor]) -> SavedModel:
     )
     tokenizer = tensors[_TOKENIZER].array()
     return SavedModel(facts["name"], quant, config, weights, tokenizer, facts["special"])
+
+
+def _config(values: dict[str, Any]) -> ModelConfig:
+    scaling = values["rope_scaling"]
+    return ModelConfig(**{**values, "rope_scaling": scaling and RopeScaling(**scaling)})

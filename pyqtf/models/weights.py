@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -15,33 +15,37 @@ from pyqtf import _core
 from pyqtf.formats import FormatError, Tensor
 from pyqtf.formats.digest import Digest
 from pyqtf.models.config import ModelConfig
-from pyqtf.models.registry import FAMILIES, TensorTable, tensor_shapes
+from pyqtf.models.registry import FAMILIES, IGNORED, TensorTable, tensor_shapes
 
 _READABLE = ("F32", "F16", "BF16")
 
 
 @dataclass(frozen=True)
 class LayerWeights:
-    """The weights of one decoder layer. Vectors are float32, matrices packed [out, in]."""
+    """The weights of one decoder layer; what its family doesn't have is None.
 
-    attn_norm: NDArray[np.float32]  # [hidden_size]
+    Vectors are float32, matrices packed [out, in].
+    """
+
+    attn_norm: NDArray[np.float32] | None  # [hidden_size]
     qkv: _core.Matrix  # [q_size + 2 kv_size, hidden_size]: q, k, v one below the other
     qkv_bias: NDArray[np.float32] | None  # [q_size + 2 kv_size]
+    q_norm: NDArray[np.float32] | None  # [head_dim] for each head, or [q_size] for all together
+    k_norm: NDArray[np.float32] | None  # [head_dim] or [kv_size]
     o: _core.Matrix  # [hidden_size, q_size]
-    ffn_norm: NDArray[np.float32]  # [hidden_size]
+    attn_post_norm: NDArray[np.float32] | None  # [hidden_size], behind o
+    ffn_norm: NDArray[np.float32] | None  # [hidden_size]
     gate_up: _core.Matrix  # [2 intermediate_size, hidden_size]: gate, then up
     down: _core.Matrix  # [hidden_size, intermediate_size]
+    ffn_post_norm: NDArray[np.float32] | None  # [hidden_size], behind down
 
 
 # Field of LayerWeights -> roles of the family's table that it stacks, one below the other.
-_STACKS = {
-    "attn_norm": ("attn_norm",),
+_STACKS: dict[str, tuple[str, ...]] = {field.name: (field.name,) for field in fields(LayerWeights)}
+_STACKS |= {
     "qkv": ("q", "k", "v"),
     "qkv_bias": ("q_bias", "k_bias", "v_bias"),
-    "o": ("o",),
-    "ffn_norm": ("ffn_norm",),
     "gate_up": ("gate", "up"),
-    "down": ("down",),
 }
 
 
@@ -98,7 +102,7 @@ def check_tensors(tensors: Mapping[str, Tensor], config: ModelConfig) -> None:
     unexpected = [
         name
         for name in tensors
-        if name not in expected and name not in ignored and not name.endswith(family.ignored)
+        if name not in expected and name not in ignored and not name.endswith(IGNORED)
     ]
     if unexpected:
         raise FormatError(f"{_some(unexpected)} unexpected: the config has no place for it")

@@ -1,0 +1,185 @@
+"""Each family against transformers on random models, and against mutants of what sets it apart."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import pyqtf
+from pyqtf.models.rope import rotary_angles
+
+pytest.importorskip("torch")
+import hf_models
+import mutants
+
+LENGTH = 47
+LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+          "original_max_position_embeddings": 64}  # fmt: skip
+YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32}
+SIZES = {"vocab": 269, "hidden": 36, "layers": 2, "heads": 6, "kv": 2, "ffn": 51}
+
+MODELS = {
+    "qwen3": {"family": "Qwen3", "head_dim": 14, **SIZES},
+    "qwen3 tied": {"family": "Qwen3", "head_dim": 6, "tied": True, **SIZES},
+    "qwen2 yarn": {"rope": YARN, **SIZES},
+    "llama": {"family": "Llama", "tied": True, **SIZES},
+    "llama wide": {"family": "Llama", "head_dim": 10, "dtype": "bfloat16", **SIZES},
+    "llama3": {"family": "Llama", "rope": LLAMA3, "theta": 5e3, "head_dim": 20, **SIZES},
+    "llama linear": {"family": "Llama", "rope": {"rope_type": "linear", "factor": 2.5}, **SIZES},
+    "llama yarn": {
+        "family": "Llama",
+        "rope": {**YARN, "attention_factor": 1.3},
+        "head_dim": 20,
+        **SIZES,
+    },
+    "mistral": {"family": "Mistral", "head_dim": 8, "sliding_window": LENGTH, **SIZES},
+    "olmo2": {"family": "Olmo2", **SIZES},
+    "olmo2 tied": {"family": "Olmo2", "tied": True, **SIZES, "kv": 6},
+}
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def pair(request, tmp_path_factory):
+    """A folder with a random model, and transformers' results for one text."""
+    folder = tmp_path_factory.mktemp("family")
+    theirs = hf_models.make_model(folder, seed=len(request.param), **MODELS[request.param])
+    ids = np.random.default_rng(5).integers(0, SIZES["vocab"], LENGTH)
+    expected = hf_models.reference(theirs, ids)
+    return SimpleNamespace(name=request.param, folder=folder, ids=ids, expected=expected,
+                           n_params=theirs.num_parameters())  # fmt: skip
+
+
+def test_f32_equals_transformers(pair):
+    model = pyqtf.load(pair.folder, quant="f32")
+    hf_models.compare(model, pair.expected, pair.ids)
+    assert model.n_params == pair.n_params
+
+
+def test_the_dialect_of_transformers_4_gives_the_same_bits(pair):
+    before = pyqtf.load(pair.folder, quant="f32").logits(pair.ids)
+    hf_models.to_dialect_4(pair.folder)
+    after = pyqtf.load(pair.folder, quant="f32").logits(pair.ids)
+    assert before.tobytes() == after.tobytes()
+
+
+def test_q8_is_near_and_comes_back_when_saved(pair, tmp_path):
+    model = pyqtf.load(pair.folder)
+    logits = model.logits(pair.ids)
+    spread = pair.expected[0].std()
+    assert 0 < np.sqrt(np.mean((logits - pair.expected[0]) ** 2)) < 0.1 * spread
+    model.save(tmp_path / "model.pyqtf")
+    again = pyqtf.load(tmp_path / "model.pyqtf")
+    assert again.config == model.config
+    assert again.logits(pair.ids).tobytes() == logits.tobytes()
+
+
+def ignore(field):
+    """A weight set to ones."""
+
+    def mutate(model):
+        mutants.with_layers(model, **{field: np.ones_like})
+
+    mutate.__name__ = f"{field}_ignored"
+    return mutate
+
+
+def absent(field):
+    """A step left out."""
+
+    def mutate(model):
+        mutants.with_layers(model, **{field: lambda weight: None})
+
+    mutate.__name__ = f"{field}_left_out"
+    return mutate
+
+
+def rope_not_scaled(model):
+    config = replace(model.config, rope_scaling=None)
+    model._decoder._angles = rotary_angles(config, 64)
+
+
+def rope_scaled_by(factor, **others):
+    def mutate(model):
+        scaling = model.config.rope_scaling
+        changed = replace(scaling, factor=factor * scaling.factor, **others)
+        config = replace(model.config, rope_scaling=changed)
+        model._decoder._angles = rotary_angles(config, 64)
+
+    return mutate
+
+
+def first_head_norms_all(model):
+    def short(weight):
+        return weight[: model.config.head_dim]
+
+    mutants.with_layers(model, q_norm=short, k_norm=short)
+
+
+def attention_not_sharpened(model):
+    scaling = replace(model.config.rope_scaling, attention_factor=1.0)
+    model._decoder._angles = rotary_angles(replace(model.config, rope_scaling=scaling), 64)
+
+
+QK_NORMS = [f(name) for f in (ignore, absent) for name in ("q_norm", "k_norm")]
+PRE_NORMS = [f(name) for f in (ignore, absent) for name in ("attn_norm", "ffn_norm")]
+POST_NORMS = [f(name) for f in (ignore, absent) for name in ("attn_post_norm", "ffn_post_norm")]
+SCALED = [rope_not_scaled, rope_scaled_by(1.1)]
+PARTICULARS = {
+    "qwen3": [*QK_NORMS, *PRE_NORMS],
+    "qwen3 tied": QK_NORMS,
+    "qwen2 yarn": [*SCALED, attention_not_sharpened],
+    "llama": PRE_NORMS,
+    "llama3": [*SCALED, rope_scaled_by(1, fast=5.0), rope_scaled_by(1, slow=0.7)],
+    "llama linear": SCALED,
+    "llama yarn": [*SCALED, attention_not_sharpened, rope_scaled_by(1, fast=1.2)],
+    "olmo2": [*QK_NORMS, *POST_NORMS, first_head_norms_all],
+    "olmo2 tied": POST_NORMS,
+}
+
+
+def test_mutants_fail_the_comparison(pair):
+    for mutate in PARTICULARS.get(pair.name, []):
+        model = pyqtf.load(pair.folder, quant="f32")
+        mutate(model)
+        with pytest.raises(AssertionError, match="Not equal to tolerance"):
+            hf_models.compare(model, pair.expected, pair.ids)
+
+
+def test_a_text_longer_than_the_sliding_window_is_refused(pair):
+    if pair.name == "mistral":
+        model = pyqtf.load(pair.folder)
+        assert model.config.max_position_embeddings == LENGTH
+        with pytest.raises(ValueError, match=f"its max_position_embeddings is {LENGTH}"):
+            model.logits([1] * (LENGTH + 1))
+
+
+@pytest.mark.parametrize(
+    "rope",
+    [
+        {"rope_type": "default"},
+        {"rope_type": "linear", "factor": 4.0},
+        {**LLAMA3, "factor": 32.0, "original_max_position_embeddings": 8192},
+        {**YARN, "original_max_position_embeddings": 32768},
+        {**YARN, "beta_fast": 16.0, "beta_slow": 2.0, "attention_factor": 0.8},
+        {**YARN, "factor": 1.0},
+    ],
+)
+@pytest.mark.parametrize(("theta", "head_dim"), [(1e6, 64), (5e5, 128), (1e4, 34)])
+def test_angles_equal_transformers(rope, theta, head_dim, tmp_path):
+    torch = hf_models.torch
+    sizes = {**SIZES, "layers": 1, "heads": 1, "kv": 1, "hidden": head_dim}
+    theirs = hf_models.make_model(
+        tmp_path, family="Llama", theta=theta, rope=rope, max_position_embeddings=131072, **sizes
+    )
+    config = pyqtf.load(tmp_path).config
+    positions = torch.tensor([[0, 1, 2, 63, 1000, 4097, 32767]])
+    cos, sin = theirs.model.rotary_emb(torch.zeros(1), positions)
+    ours = rotary_angles(config, 32768)
+    for table, expected in zip(ours, (cos, sin), strict=True):
+        half = expected[0, :, : head_dim // 2].numpy()
+        # An angle of 32767 has steps of 0.002 in float32: frequencies one step apart differ so.
+        tolerance = 1e-6 + 1.2e-7 * positions.numpy()[0][:, None]
+        assert (np.abs(table[positions.numpy()[0]] - half) <= tolerance).all()
