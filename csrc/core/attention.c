@@ -42,21 +42,6 @@ static int64_t visible_keys(const qtf_attention_args *args, int64_t sequence, in
     return args->causal ? nk - nq + i + 1 : nk;
 }
 
-/* keys [head_dim, QTF_KEY_TILE] and values [QTF_KEY_TILE, width] of n keys, padded with zeros. */
-static void lay_out_tile(const float *k, ptrdiff_t k_stride, const float *v, ptrdiff_t v_stride,
-                         int64_t n, int64_t head_dim, int64_t width, float *keys, float *values) {
-    for (int64_t j = 0; j < n; j++) {
-        for (int64_t d = 0; d < head_dim; d++) {
-            keys[d * QTF_KEY_TILE + j] = k[j * k_stride + d];
-        }
-        memcpy(values + j * width, v + j * v_stride, (size_t)head_dim * sizeof(float));
-        memset(values + j * width + head_dim, 0, (size_t)(width - head_dim) * sizeof(float));
-    }
-    for (int64_t d = 0; n < QTF_KEY_TILE && d < head_dim; d++) {
-        memset(keys + d * QTF_KEY_TILE + n, 0, (size_t)(QTF_KEY_TILE - n) * sizeof(float));
-    }
-}
-
 /* All of a task in one piece of memory; start is what qtf_free takes. */
 typedef struct {
     void *start;
@@ -132,9 +117,9 @@ static void attention_task_run(void *context, int64_t index) {
     const float *v =
         args->v + args->k_offsets[task->sequence] * args->v_stride + task->kv_head * head_dim;
     for (int64_t start = 0; start < n_keys; start += QTF_KEY_TILE) {
-        lay_out_tile(k + start * args->k_stride, args->k_stride, v + start * args->v_stride,
-                     args->v_stride, min64(QTF_KEY_TILE, n_keys - start), head_dim, width, w.keys,
-                     w.values);
+        job->kernels->attention_pack(
+            k + start * args->k_stride, args->k_stride, v + start * args->v_stride, args->v_stride,
+            (int)min64(QTF_KEY_TILE, n_keys - start), (int)head_dim, w.keys, w.values);
         job->kernels->attention_tile(&state, w.keys, w.values, start);
     }
     for (int64_t r = 0; r < rows; r++) {

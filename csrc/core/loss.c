@@ -23,9 +23,10 @@ typedef struct {
     const qtf_kernels *kernels;
     qtf_activations activations;
     int64_t n_tiles, n_ranges, range_tiles, row_blocks;
-    float *targets;       /* [rows]: the targets' logits */
-    qtf_loss_tile *tiles; /* [rows, n_tiles] */
-    qtf_candidate *top;   /* [rows, n_ranges, top_k] */
+    float *targets;        /* [rows]: the targets' logits */
+    qtf_loss_tile *tiles;  /* [rows, n_tiles] */
+    qtf_candidate *top;    /* [rows, n_ranges, top_k] */
+    _Atomic float *bounds; /* [rows]: at least top_k logits of the row are known to be as large */
     _Atomic bool out_of_memory, not_finite;
 } loss_job;
 
@@ -65,17 +66,43 @@ static void reduce_tile(loss_job *job, int64_t row0, int64_t rows, int64_t tile,
         int64_t row = row0 + i;
         job->kernels->loss_tile(x, (int)n, job->targets[row],
                                 &job->tiles[row * job->n_tiles + tile]);
-        if (k > 0) {
-            job->kernels->top_k(x, (int)n, (int32_t)first,
-                                job->top + (row * job->n_ranges + range) * k, k);
+        qtf_candidate *top = job->top + (row * job->n_ranges + range) * k;
+        if (k > 0 && job->tiles[row * job->n_tiles + tile].max > top[k - 1].logit) {
+            job->kernels->top_k(x, (int)n, (int32_t)first, top, k);
         }
+    }
+}
+
+/*
+ * Candidates of a range start just below the bound that other ranges have found, so that few logits
+ * are ever inserted. Equal ones still get in: they may have the lower id. Which ranges were done
+ * before changes the work and not the result.
+ */
+static void start_top(const loss_job *job, int64_t row, int64_t range) {
+    int64_t k = job->args->top_k;
+    qtf_candidate *top = job->top + (row * job->n_ranges + range) * k;
+    float bound = atomic_load_explicit(&job->bounds[row], memory_order_relaxed);
+    float below = nextafterf(bound, -INFINITY);
+    for (int64_t i = 0; i < k; i++) {
+        top[i] = (qtf_candidate){below, -1};
+    }
+}
+
+static void share_bound(const loss_job *job, int64_t row, int64_t range) {
+    int64_t k = job->args->top_k;
+    const qtf_candidate *last = job->top + (row * job->n_ranges + range) * k + k - 1;
+    float bound = atomic_load_explicit(&job->bounds[row], memory_order_relaxed);
+    while (last->id >= 0 && last->logit > bound &&
+           !atomic_compare_exchange_weak_explicit(&job->bounds[row], &bound, last->logit,
+                                                  memory_order_relaxed, memory_order_relaxed)) {
     }
 }
 
 /* A range of tiles and a block of rows; neighbours in time share the tiles. */
 static void tiles_task(void *context, int64_t task) {
     loss_job *job = context;
-    int64_t rows = job->args->rows, k = job->args->top_k;
+    bool top = job->args->top_k > 0;
+    int64_t rows = job->args->rows;
     int64_t range = task / job->row_blocks, block = task % job->row_blocks;
     int64_t begin = rows * block / job->row_blocks, end = rows * (block + 1) / job->row_blocks;
     float *logits =
@@ -84,16 +111,17 @@ static void tiles_task(void *context, int64_t task) {
         atomic_store(&job->out_of_memory, true);
         return;
     }
-    for (int64_t row = begin; k > 0 && row < end; row++) {
-        for (int64_t i = 0; i < k; i++) {
-            job->top[(row * job->n_ranges + range) * k + i] = (qtf_candidate){-INFINITY, -1};
-        }
+    for (int64_t row = begin; top && row < end; row++) {
+        start_top(job, row, range);
     }
     int64_t last = min64((range + 1) * job->range_tiles, job->n_tiles);
     for (int64_t tile = range * job->range_tiles; tile < last; tile++) {
         for (int64_t row = begin; row < end; row += LOGIT_ROWS) {
             reduce_tile(job, row, min64(LOGIT_ROWS, end - row), tile, range, logits);
         }
+    }
+    for (int64_t row = begin; top && row < end; row++) {
+        share_bound(job, row, range);
     }
     qtf_free(logits);
 }
@@ -159,9 +187,13 @@ static qtf_status run_slab(const qtf_loss_args *args) {
     job.n_ranges = ceil_div(job.n_tiles, job.range_tiles);
     job.targets = qtf_alloc((size_t)args->rows, sizeof *job.targets);
     job.tiles = qtf_alloc((size_t)(args->rows * job.n_tiles), sizeof *job.tiles);
+    job.bounds = qtf_alloc((size_t)args->rows, sizeof *job.bounds);
     job.top = qtf_alloc((size_t)(args->rows * job.n_ranges * args->top_k), sizeof *job.top);
     qtf_status status = QTF_NO_MEMORY;
-    if (job.targets && job.tiles && job.top) {
+    if (job.targets && job.tiles && job.bounds && job.top) {
+        for (int64_t i = 0; i < args->rows; i++) {
+            atomic_init(&job.bounds[i], -INFINITY);
+        }
         status = qtf_activations_init(&job.activations, args->hidden, args->rows, args->head);
     }
     if (status == QTF_OK) {
@@ -182,6 +214,7 @@ static qtf_status run_slab(const qtf_loss_args *args) {
     }
     qtf_free(job.targets);
     qtf_free(job.tiles);
+    qtf_free(job.bounds);
     qtf_free(job.top);
     return status;
 }

@@ -5,9 +5,40 @@
 #ifndef QTF_ATTENTION_BODY_H
 #define QTF_ATTENTION_BODY_H
 
+#include "kernels/transpose.h"
 #include "kernels/vec.h"
 
 enum { TILE_VECTORS = QTF_KEY_TILE / VF };
+
+/* keys [head_dim, QTF_KEY_TILE] and values [QTF_KEY_TILE, width] of n keys, padded with zeros. */
+QTF_INLINE void attention_pack_body(const float *k, ptrdiff_t k_stride, const float *v,
+                                    ptrdiff_t v_stride, int n, int head_dim, float *keys,
+                                    float *values) {
+    int whole_n = n / 16 * 16, whole_d = head_dim / 16 * 16, rest = head_dim - whole_d;
+    for (int j = 0; j < whole_n; j += 16) {
+        for (int d = 0; d < whole_d; d += 16) {
+            transpose_16x16(k + j * k_stride + d, k_stride, keys + d * QTF_KEY_TILE + j,
+                            QTF_KEY_TILE);
+        }
+    }
+    for (int j = 0; j < n; j++) {
+        for (int d = j < whole_n ? whole_d : 0; d < head_dim; d++) {
+            keys[d * QTF_KEY_TILE + j] = k[j * k_stride + d];
+        }
+    }
+    for (int d = 0; n < QTF_KEY_TILE && d < head_dim; d++) {
+        memset(keys + d * QTF_KEY_TILE + n, 0, (size_t)(QTF_KEY_TILE - n) * sizeof(float));
+    }
+    for (int j = 0; j < n; j++, v += v_stride) {
+        for (int d = 0; d < whole_d; d += VF, values += VF) {
+            vf_store(values, vf_load(v + d));
+        }
+        if (rest) {
+            vf_store(values, vf_load_n(v + whole_d, rest));
+            values += VF;
+        }
+    }
+}
 
 /*
  * c [rows, 16 vectors] = (c +) a [rows, n] · b [n, 16 vectors], each output one chain of fused

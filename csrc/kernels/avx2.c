@@ -77,6 +77,12 @@ static void qtf_swiglu__avx2(const float *gate, const float *up, float *out, siz
     swiglu_body(gate, up, out, n);
 }
 
+static void qtf_attention_pack__avx2(const float *k, ptrdiff_t k_stride, const float *v,
+                                     ptrdiff_t v_stride, int n, int head_dim, float *keys,
+                                     float *values) {
+    attention_pack_body(k, k_stride, v, v_stride, n, head_dim, keys, values);
+}
+
 static void qtf_attention_tile__avx2(const qtf_attention_rows *rows, const float *keys,
                                      const float *values, int64_t tile_start) {
     attention_tile_body(rows, keys, values, tile_start);
@@ -114,6 +120,7 @@ void qtf_fill_avx2(qtf_kernels *table) {
     table->rms_norm = qtf_rms_norm__avx2;
     table->rope = qtf_rope__avx2;
     table->swiglu = qtf_swiglu__avx2;
+    table->attention_pack = qtf_attention_pack__avx2;
     table->attention_tile = qtf_attention_tile__avx2;
     table->attention_finish = qtf_attention_finish__avx2;
     table->softmax = qtf_softmax__avx2;

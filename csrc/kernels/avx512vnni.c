@@ -54,6 +54,12 @@ static void qtf_swiglu__avx512vnni(const float *gate, const float *up, float *ou
     swiglu_body(gate, up, out, n);
 }
 
+static void qtf_attention_pack__avx512vnni(const float *k, ptrdiff_t k_stride, const float *v,
+                                           ptrdiff_t v_stride, int n, int head_dim, float *keys,
+                                           float *values) {
+    attention_pack_body(k, k_stride, v, v_stride, n, head_dim, keys, values);
+}
+
 static void qtf_attention_tile__avx512vnni(const qtf_attention_rows *rows, const float *keys,
                                            const float *values, int64_t tile_start) {
     attention_tile_body(rows, keys, values, tile_start);
@@ -90,6 +96,7 @@ void qtf_fill_avx512vnni(qtf_kernels *table) {
     table->rms_norm = qtf_rms_norm__avx512vnni;
     table->rope = qtf_rope__avx512vnni;
     table->swiglu = qtf_swiglu__avx512vnni;
+    table->attention_pack = qtf_attention_pack__avx512vnni;
     table->attention_tile = qtf_attention_tile__avx512vnni;
     table->attention_finish = qtf_attention_finish__avx512vnni;
     table->softmax = qtf_softmax__avx512vnni;

@@ -77,6 +77,12 @@ static void qtf_swiglu__baseline(const float *gate, const float *up, float *out,
     swiglu_body(gate, up, out, n);
 }
 
+static void qtf_attention_pack__baseline(const float *k, ptrdiff_t k_stride, const float *v,
+                                         ptrdiff_t v_stride, int n, int head_dim, float *keys,
+                                         float *values) {
+    attention_pack_body(k, k_stride, v, v_stride, n, head_dim, keys, values);
+}
+
 static void qtf_attention_tile__baseline(const qtf_attention_rows *rows, const float *keys,
                                          const float *values, int64_t tile_start) {
     attention_tile_body(rows, keys, values, tile_start);
@@ -115,6 +121,7 @@ void qtf_fill_baseline(qtf_kernels *table) {
     table->rms_norm = qtf_rms_norm__baseline;
     table->rope = qtf_rope__baseline;
     table->swiglu = qtf_swiglu__baseline;
+    table->attention_pack = qtf_attention_pack__baseline;
     table->attention_tile = qtf_attention_tile__baseline;
     table->attention_finish = qtf_attention_finish__baseline;
     table->softmax = qtf_softmax__baseline;

@@ -70,8 +70,12 @@ typedef struct qtf_kernels {
     /* out[i] = gate[i] / (1 + exp(-gate[i])) * up[i], i < n. */
     void (*swiglu)(const float *gate, const float *up, float *out, size_t n);
 
-    /* Take one key tile into the rows: keys [head_dim, QTF_KEY_TILE] and values
-     * [QTF_KEY_TILE, width], padded with zeros; tile_start is its first key. */
+    /* Lay out one key tile: n <= QTF_KEY_TILE rows of k and v, strides in floats, become
+     * keys [head_dim, QTF_KEY_TILE], padded with zeros, and values [n, width]. */
+    void (*attention_pack)(const float *k, ptrdiff_t k_stride, const float *v, ptrdiff_t v_stride,
+                           int n, int head_dim, float *keys, float *values);
+
+    /* Take one key tile, as packed, into the rows; tile_start is its first key. */
     void (*attention_tile)(const qtf_attention_rows *rows, const float *keys, const float *values,
                            int64_t tile_start);
 

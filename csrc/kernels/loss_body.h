@@ -4,30 +4,44 @@
 
 #include "kernels/vec.h"
 
-/* What pass 2 adds up. */
+/* What the second pass adds up. */
 typedef struct {
     vf sum, weighted;
     int below;
 } loss_sums;
 
+/*
+ * exp(d) is taken as 2^(d log2 e): the product's rounding is off by |d| 2^-24 at most, relatively,
+ * which for d < 0 is small against the sum.
+ */
 QTF_INLINE void loss_add(loss_sums *sums, vf x, vf max) {
-    vf zero = vf_set1(0.0f), d = vf_sub(x, max), p = vf_exp(d);
+    vf zero = vf_set1(0.0f), d = vf_sub(x, max);
+    vf p = vf_exp2(vf_mul(d, vf_set1(1.44269504088896341f)));
     sums->below += __builtin_popcount(vf_mask_greater(zero, d));
     sums->sum = vf_add(sums->sum, vf_where_less(d, zero, p, zero));
     sums->weighted = vf_fma(d, p, sums->weighted);
 }
 
+QTF_INLINE int count_greater(const float *x, int n, float bound) {
+    vf b = vf_set1(bound);
+    int count = 0, i = 0;
+    for (; i + VF <= n; i += VF) {
+        count += __builtin_popcount(vf_mask_greater(vf_load(x + i), b));
+    }
+    for (; i < n; i++) {
+        count += x[i] > bound;
+    }
+    return count;
+}
+
 /* Lanes beyond the end of the last vector take the largest logit, which adds to no sum. */
 QTF_INLINE void loss_tile_body(const float *logits, int n, float target, qtf_loss_tile *result) {
-    vf t = vf_set1(target), top = vf_set1(-INFINITY);
+    vf top = vf_set1(-INFINITY);
     int whole = n / VF * VF, rest = n - whole;
     vf tail = rest ? vf_select_n(vf_load_n(logits + whole, rest), top, rest) : top;
     top = tail;
-    int greater = __builtin_popcount(vf_mask_greater(tail, t));
     for (int i = 0; i < whole; i += VF) {
-        vf x = vf_load(logits + i);
-        top = vf_max(top, x);
-        greater += __builtin_popcount(vf_mask_greater(x, t));
+        top = vf_max(top, vf_load(logits + i));
     }
     float max = vf_hmax(top);
     vf m = vf_set1(max);
@@ -42,7 +56,7 @@ QTF_INLINE void loss_tile_body(const float *logits, int n, float target, qtf_los
                               .n_max = n - sums.below,
                               .sum = vf_sum(sums.sum),
                               .weighted = vf_sum(sums.weighted),
-                              .greater = greater};
+                              .greater = max > target ? count_greater(logits, n, target) : 0};
 }
 
 QTF_INLINE void insert_candidate(qtf_candidate candidate, qtf_candidate *top, int64_t k) {

@@ -71,9 +71,7 @@ QTF_INLINE vf vf_round(vf a) {
 }
 /* a * 2^n for integral n with -126 <= n <= 127. */
 QTF_INLINE vf vf_scale2(vf a, vf n) {
-    __m512i bits =
-        _mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127)), 23);
-    return _mm512_mul_ps(a, _mm512_castsi512_ps(bits));
+    return _mm512_scalef_ps(a, n);
 }
 /* x < bound ? value : a, lane by lane. */
 QTF_INLINE vf vf_where_less(vf x, vf bound, vf value, vf a) {
