@@ -1,0 +1,39 @@
+"""The words of ``pyqtf bench``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def render(result: dict[str, Any]) -> str:
+    """Lay out what `pyqtf.bench.benchmark` returned."""
+    score, short, limits = result["score"], result["short_texts"], result["limits"]
+    cycles = limits["clock"]
+    load = result["load_bytes"] / result["load_seconds"] / 1e9
+    shares = sorted(score["shares_of_limit"])
+    lines = [
+        f"{result['shape']} with random weights, {result['quant']}, {result['isa']}, "
+        f"{result['threads']} threads, {result['cpu']}, load {result['load_average'][0]:.1f}",
+        "",
+        f"score, one text of {result['tokens']}  {score['tokens_per_second']:8.1f} tokens/s  "
+        f"{score['share_of_limit']:6.1%} of the limit ({shares[0]:.1%} to {shares[-1]:.1%})",
+        f"score, short texts     {short['tokens_per_second']:8.1f} tokens/s  "
+        f"{short['share_of_limit']:6.1%} of the limit",
+        f"load from bfloat16     {result['load_seconds']:8.2f} s         {load:6.2f} GB/s",
+        f"peak memory            {result['peak_rss'] / 1e6:8.0f} MB        "
+        f"{result['load_peak_rss'] / 1e6:6.0f} MB after loading",
+        "",
+        "limits of this machine",
+        f"  {limits['f32_instructions']:36} {limits['f32'] / 1e9:8.1f} G ops/s "
+        f"{limits['f32'] / cycles:7.1f} a cycle",
+        f"  {limits['q8_instructions']:36} {limits['q8'] / 1e9:8.1f} G ops/s "
+        f"{limits['q8'] / cycles:7.1f} a cycle",
+        f"  {'memory read':36} {limits['memory'] / 1e9:8.1f} GB/s",
+        "",
+        "where the time of one long text goes",
+    ]
+    total = result["kernel_seconds"]["all"]
+    named = {k: v for k, v in result["kernel_seconds"].items() if k != "all"}
+    named["Python and the rest"] = total - sum(named.values())
+    lines += [f"  {name:36} {s * 1e3:8.1f} ms {s / total:7.1%}" for name, s in named.items()]
+    return "\n".join(lines)

@@ -1,0 +1,69 @@
+"""One benchmark: a random model is written, and a fresh process loads and scores it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from pyqtf.bench.shapes import SHAPES, write_random_model
+
+
+def benchmark(
+    shape: str = "qwen2.5-0.5b", quant: str = "q8", tokens: int = 512, repetitions: int = 5
+) -> dict[str, Any]:
+    """Measure loading, scoring and prefill of a model with random weights.
+
+    Every scoring pass is run between two measurements of the limit, so that a busy machine slows
+    both: the share of the limit is the figure to compare, not the seconds.
+
+    Parameters
+    ----------
+    shape : str
+        One of ``pyqtf.bench.SHAPES``.
+    quant : {"q8", "f32"}
+        How the weights are stored.
+    tokens : int
+        Length of the long text; each token but the first gets its loss, at least 2.
+    repetitions : int
+        Passes that are timed.
+
+    Returns
+    -------
+    dict
+        What ``pyqtf bench --json`` prints: plain numbers and strings, times in seconds.
+
+    Raises
+    ------
+    ValueError
+        An argument is none of the choices, or the process that measures failed.
+    """
+    if shape not in SHAPES:
+        raise ValueError(f"shape: expected one of {', '.join(SHAPES)}, got {shape!r}")
+    limit = SHAPES[shape]["max_position_embeddings"]
+    if not 2 <= tokens <= limit:
+        raise ValueError(f"tokens: expected from 2 to {limit}, got {tokens}")
+    if repetitions < 1:
+        raise ValueError(f"repetitions: expected at least 1, got {repetitions}")
+    from pyqtf import bundled
+
+    with tempfile.TemporaryDirectory(prefix="pyqtf-bench-") as name:
+        folder = Path(name) / shape
+        tokenizer = bundled.path(bundled.names()[0]).parent / "tokenizer.json"
+        write_random_model(folder, shape, tokenizer)
+        task = {"folder": str(folder), "quant": quant, "tokens": tokens, "n": repetitions}
+        done = subprocess.run(
+            [sys.executable, "-m", "pyqtf.bench.measure", json.dumps(task)],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise ValueError(f"the process that measures failed: {last}")
+    result: dict[str, Any] = json.loads(done.stdout)
+    return {"shape": shape, **result}
