@@ -164,9 +164,13 @@ static void read_row(void *context, int64_t task) {
     int64_t n_groups = ceil_div(m->k, m->group);
     const uint8_t *data = (const uint8_t *)m->data + p * ceil_div(m->k, 4) * 4 * QTF_PANEL;
     const float *scales = m->scales + p * n_groups * QTF_PANEL + col;
-    for (int64_t i = 0; i < m->k; i++) {
-        int weight = data[QTF_PANEL * (i & ~(int64_t)3) + 4 * col + (i & 3)] - ZERO_WEIGHT;
-        out[i] = (float)weight * scales[QTF_PANEL * (i / m->group)];
+    for (int64_t g = 0; g < n_groups; g++) {
+        const float scale = scales[QTF_PANEL * g];
+        const int64_t end = m->k - g * m->group < m->group ? m->k : (g + 1) * m->group;
+        for (int64_t i = g * m->group; i < end; i++) {
+            int weight = data[QTF_PANEL * (i & ~(int64_t)3) + 4 * col + (i & 3)] - ZERO_WEIGHT;
+            out[i] = (float)weight * scale;
+        }
     }
 }
 

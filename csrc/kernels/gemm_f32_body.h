@@ -42,6 +42,7 @@ QTF_INLINE void gemm_f32_block(const float *x, size_t stride, const float *w, in
 QTF_INLINE void gemm_f32_rows(const qtf_tile *t, const int rows) {
     _Alignas(64) float sums[QTF_F32_ROWS * QTF_PANEL] = {0};
     const size_t stride = t->x_stride / sizeof(float);
+    gemm_fetch_out(t, 0, rows);
     for (int64_t k0 = 0; k0 < t->k; k0 += QTF_K_BLOCK) {
         const int64_t n = t->k - k0 < QTF_K_BLOCK ? t->k - k0 : QTF_K_BLOCK;
         for (int c = 0; c < t->cols; c += VF * QTF_F32_VECS) {

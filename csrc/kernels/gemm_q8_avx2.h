@@ -34,12 +34,16 @@ enum {
             : [w0_] "x"(w0), [w1_] "x"(w1), [pair_] "m"(*(const int16_t(*)[2])(x)));               \
     } while (0)
 
-/* steps of four k, from a panel's [4 * 16 of 32 columns] to out [2 * steps][16][2]. */
-QTF_INLINE void avx2_widen(const uint8_t *w, int64_t steps, int16_t *out) {
+/*
+ * steps of four k, from half a panel [steps][32][4] to out [2 * steps][16][2]. The next panel is
+ * fetched meanwhile: it follows this one, and fetching beyond the last does nothing.
+ */
+QTF_INLINE void avx2_widen(const uint8_t *w, int64_t steps, size_t panel_bytes, int16_t *out) {
     const __m256i pairs = _mm256_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15, 0,
                                            1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15);
     const __m256i sign = _mm256_set1_epi8(-128);
     for (int64_t i = 0; i < steps; i++) {
+        __builtin_prefetch(w + 4 * QTF_PANEL * i + panel_bytes, 0, 2);
         QTF_UNROLL for (int half = 0; half < 2; half++) {
             __m256i v = _mm256_loadu_si256((const __m256i *)(w + 4 * QTF_PANEL * i + 32 * half));
             v = _mm256_shuffle_epi8(_mm256_xor_si256(v, sign), pairs);
@@ -117,6 +121,7 @@ QTF_INLINE void avx2_q8_tile(const qtf_tile *t) {
     _Alignas(64) float sums[AVX2_Q8_TILE_ROWS * QTF_PANEL];
     _Alignas(64) int16_t widened[QTF_MAX_GROUP * AVX2_Q8_COLS];
     const int64_t chunk = t->group < AVX2_Q8_CHUNK ? AVX2_Q8_CHUNK / t->group : 1; /* groups */
+    const size_t panel_bytes = (size_t)(t->k + 3) / 4 * 4 * QTF_PANEL;
     const int n_passes = (t->rows + AVX2_Q8_ROWS - 1) / AVX2_Q8_ROWS;
     memset(sums, 0, (size_t)t->rows * QTF_PANEL * sizeof *sums);
     for (int col = 0; col < t->cols; col += AVX2_Q8_COLS) {
@@ -124,11 +129,14 @@ QTF_INLINE void avx2_q8_tile(const qtf_tile *t) {
             const int64_t g1 = g + chunk < t->n_groups ? g + chunk : t->n_groups;
             const int64_t k0 = g * t->group, k1 = g1 * t->group < t->k ? g1 * t->group : t->k;
             avx2_widen((const uint8_t *)t->w + QTF_PANEL * k0 + 4 * col, (k1 - k0 + 3) / 4,
-                       widened);
+                       panel_bytes, widened);
             for (int i = 0; i < n_passes; i++) {
                 const int row = t->rows * i / n_passes;
                 const avx2_pass pass = {
                     t, widened, g, g1, row, t->rows * (i + 1) / n_passes - row, col, sums};
+                if (col + AVX2_Q8_COLS >= t->cols && g1 == t->n_groups) {
+                    gemm_fetch_out(t, row, pass.rows);
+                }
                 switch (pass.rows) { QTF_CASES_6(avx2_q8_rows, &pass) }
             }
         }

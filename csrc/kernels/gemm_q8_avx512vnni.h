@@ -36,6 +36,7 @@ QTF_INLINE void vnni_q8_rows(const qtf_tile *t, const int rows) {
     _Alignas(64) float sums[VNNI_ROWS * QTF_PANEL];
     const uint8_t *w = t->w;
     const size_t stride = t->x_stride;
+    gemm_fetch_out(t, 0, rows);
     for (int i = 0; i < rows * QTF_PANEL; i += VF) {
         vf_store(sums + i, vf_set1(0.0f));
     }

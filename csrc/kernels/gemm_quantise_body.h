@@ -6,47 +6,52 @@
 
 #include "kernels/vec.h"
 
-/*
- * The scale that takes the largest magnitude of x to 127; 0 where it would be subnormal, so that
- * its inverse is finite; -1 when a value is NaN or infinite.
- */
-QTF_INLINE float quantise_scale(const float *x, int64_t n) {
-    vf zero = vf_set1(0.0f), top = zero, bad = zero;
+/* The largest magnitude of n values; bad turns into NaN when one is NaN or infinite. */
+QTF_INLINE float quantise_top(const float *x, int64_t n, vf *bad) {
+    vf zero = vf_set1(0.0f), top = zero;
     int64_t i = 0;
     for (; i + VF <= n; i += VF) {
         vf v = vf_load(x + i);
         top = vf_max(top, vf_max(v, vf_sub(zero, v)));
-        bad = vf_fma(v, zero, bad); /* NaN from a NaN or an infinity on */
+        *bad = vf_fma(v, zero, *bad);
     }
     if (i < n) {
         vf v = vf_load_n(x + i, (int)(n - i));
         top = vf_max(top, vf_max(v, vf_sub(zero, v)));
-        bad = vf_fma(v, zero, bad);
+        *bad = vf_fma(v, zero, *bad);
     }
-    if (vf_sum(bad) != 0.0f) {
-        return -1.0f;
-    }
-    float scale = vf_hmax(top) / 127.0f;
+    return vf_hmax(top);
+}
+
+/* The scale that takes top to 127; 0 where it would be subnormal, so that its inverse is finite. */
+QTF_INLINE float quantise_scale(float top) {
+    float scale = top / 127.0f;
     return scale < FLT_MIN ? 0.0f : scale;
 }
 
+QTF_INLINE float quantise_inverse(float scale) {
+    return scale == 0.0f ? 0.0f : 1.0f / scale;
+}
+
 /* 16 values to integers in lanes: nearest, halves to even. */
-QTF_INLINE vf quantise_lanes(vf x, float scale) {
-    return vf_round(vf_mul(x, vf_set1(scale == 0.0f ? 0.0f : 1.0f / scale)));
+QTF_INLINE vf quantise_lanes(vf x, float inverse) {
+    return vf_round(vf_mul(x, vf_set1(inverse)));
 }
 
 QTF_INLINE float quantise_i8_body(const float *x, int64_t n, int8_t *q) {
-    float scale = quantise_scale(x, n);
-    if (scale < 0.0f) {
-        return scale;
+    vf bad = vf_set1(0.0f);
+    float scale = quantise_scale(quantise_top(x, n, &bad));
+    if (vf_sum(bad) != 0.0f) {
+        return -1.0f;
     }
+    const float inverse = quantise_inverse(scale);
     int64_t i = 0;
     for (; i + VF <= n; i += VF) {
-        vf_store_i8(q + i, quantise_lanes(vf_load(x + i), scale));
+        vf_store_i8(q + i, quantise_lanes(vf_load(x + i), inverse));
     }
     if (i < n) {
         int8_t last[VF];
-        vf_store_i8(last, quantise_lanes(vf_load_n(x + i, (int)(n - i)), scale));
+        vf_store_i8(last, quantise_lanes(vf_load_n(x + i, (int)(n - i)), inverse));
         memcpy(q + i, last, (size_t)(n - i));
     }
     return scale;
@@ -59,16 +64,21 @@ QTF_INLINE float quantise_i8_body(const float *x, int64_t n, int8_t *q) {
  */
 QTF_INLINE int quantise_row_body(const float *x, int64_t k, int64_t group, void *q, float *scales,
                                  int32_t *starts, const int wide, const int start) {
-    int64_t padded = (k + 3) / 4 * 4;
+    const int64_t padded = (k + 3) / 4 * 4;
+    vf bad = vf_set1(0.0f);
+    for (int64_t g = 0, i = 0; i < k; g++, i += group) {
+        int64_t n = k - i < group ? k - i : group;
+        scales[g] = quantise_scale(quantise_top(x + i, n, &bad));
+    }
+    if (vf_sum(bad) != 0.0f) {
+        return 0;
+    }
     for (int64_t g = 0, i = 0; i < k; g++) {
-        int64_t end = i + group < k ? i + group : k;
-        float scale = quantise_scale(x + i, end - i);
-        if (scale < 0.0f) {
-            return 0;
-        }
+        const int64_t end = k - i < group ? k : i + group;
+        const float inverse = quantise_inverse(scales[g]);
         vf sum = vf_set1(0.0f);
         for (; i + VF <= end; i += VF) {
-            vf v = quantise_lanes(vf_load(x + i), scale);
+            vf v = quantise_lanes(vf_load(x + i), inverse);
             sum = vf_add(sum, v);
             if (wide) {
                 vf_store_i16((int16_t *)q + i, v);
@@ -78,7 +88,7 @@ QTF_INLINE int quantise_row_body(const float *x, int64_t k, int64_t group, void 
         }
         if (i < end) {
             int n = (int)(end - i), room = (int)((end == k ? padded : end) - i);
-            vf v = quantise_lanes(vf_load_n(x + i, n), scale); /* the other lanes are 0 */
+            vf v = quantise_lanes(vf_load_n(x + i, n), inverse); /* the other lanes are 0 */
             sum = vf_add(sum, v);
             int16_t last[VF];
             if (wide) {
@@ -90,8 +100,7 @@ QTF_INLINE int quantise_row_body(const float *x, int64_t k, int64_t group, void 
             }
             i = end;
         }
-        scales[g] = scale;
-        starts[g] = start * (int32_t)vf_sum(sum);
+        starts[g] = start ? start * (int32_t)vf_sum(sum) : 0;
     }
     return 1;
 }

@@ -5,6 +5,16 @@
 #include "kernels/gemm.h"
 #include "kernels/vec.h"
 
+/* Fetch rows of out, which are written at the end of the tile, while its products are computed. */
+QTF_INLINE void gemm_fetch_out(const qtf_tile *t, int row, int rows) {
+    for (int r = row; r < row + rows; r++) {
+        const char *line = (const char *)(t->out + (size_t)r * t->stride);
+        __builtin_prefetch(line, 1);
+        __builtin_prefetch(line + 64, 1);
+        __builtin_prefetch(line + (size_t)(t->cols - 1) * sizeof(float), 1);
+    }
+}
+
 /* The tile's sums [rows][32] with bias and residual to out. */
 QTF_INLINE void gemm_store(const qtf_tile *t, const float *sums) {
     for (int r = 0; r < t->rows; r++) {

@@ -48,10 +48,39 @@ PyArrayObject *qtf_py_input(PyObject *object, const char *name, int dtype, int n
     return (PyArrayObject *)PyArray_FROMANY(object, dtype, 0, 0, NPY_ARRAY_CARRAY_RO);
 }
 
+enum { ALIGN = 64, ALIGNED_FROM = 4096 };
+
+/* A new array. A large one starts on a cache line, which malloc's does not: rows of kernels' tiles
+ * would straddle lines. */
+static PyArrayObject *new_array(int dtype, int ndim, const npy_intp *shape) {
+    PyArray_Descr *descr = PyArray_DescrFromType(dtype);
+    npy_intp size = PyArray_MultiplyList(shape, ndim) * PyDataType_ELSIZE(descr);
+    if (size < ALIGNED_FROM) {
+        Py_DECREF(descr);
+        return (PyArrayObject *)PyArray_SimpleNew(ndim, shape, dtype);
+    }
+    const npy_intp room = size + ALIGN;
+    PyObject *memory = PyArray_SimpleNew(1, &room, NPY_UINT8);
+    if (!memory) {
+        Py_DECREF(descr);
+        return NULL;
+    }
+    char *data = PyArray_BYTES((PyArrayObject *)memory);
+    data += (ALIGN - (uintptr_t)data % ALIGN) % ALIGN;
+    PyObject *array =
+        PyArray_NewFromDescr(&PyArray_Type, descr, ndim, shape, NULL, data, NPY_ARRAY_CARRAY, NULL);
+    if (!array) {
+        Py_DECREF(memory);
+    } else if (PyArray_SetBaseObject((PyArrayObject *)array, memory) < 0) {
+        Py_CLEAR(array);
+    }
+    return (PyArrayObject *)array;
+}
+
 PyArrayObject *qtf_py_output(PyObject *object, const char *name, int dtype, int ndim,
                              const npy_intp *shape) {
     if (object == NULL || object == Py_None) {
-        return (PyArrayObject *)PyArray_SimpleNew(ndim, shape, dtype);
+        return new_array(dtype, ndim, shape);
     }
     if (check(object, name, dtype, ndim) < 0) {
         return NULL;

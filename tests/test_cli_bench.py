@@ -1,0 +1,62 @@
+"""The benchmark runs and its figures hang together; how large they are is nobody's test."""
+
+import json
+
+import pytest
+
+from pyqtf import bench, cli
+from pyqtf.bench.measure import products_per_token
+from pyqtf.bench.shapes import SHAPES, write_random_model
+from pyqtf.models.registry import tensor_shapes
+
+
+@pytest.fixture(scope="module")
+def result():
+    return bench.benchmark("tiny", "q8", 40, 2)
+
+
+def test_figures_hang_together(result):
+    score = result["score"]
+    assert score["n_tokens"] == 40 and len(score["seconds"]) == 2
+    assert score["share_of_limit"] > 0
+    assert sum(v for k, v in result["kernel_seconds"].items() if k != "all") <= (
+        result["kernel_seconds"]["all"]
+    )
+    assert result["peak_rss"] >= result["load_peak_rss"] > 0
+    assert json.loads(json.dumps(result)) == result
+
+
+def test_report_has_every_figure(result):
+    text = bench.render(result)
+    for words in ("tiny with random weights, q8", "of the limit", "memory read", "attention"):
+        assert words in text
+
+
+def test_products_are_those_of_the_matrices(tmp_path):
+    tokenizer = tmp_path / "tokenizer.json"
+    tokenizer.write_text("{}")
+    config = write_random_model(tmp_path / "model", "tiny", tokenizer)
+    shapes = tensor_shapes(config)
+    matrices = sum(s[0] * s[1] for name, s in shapes.items() if len(s) == 2)
+    assert products_per_token(config, head=True) == matrices  # the tied embedding is the head
+    assert products_per_token(config, head=False) == matrices - config.vocab_size * 64
+
+
+def test_command_prints_json(monkeypatch, capsys, result):
+    monkeypatch.setattr(bench, "benchmark", lambda *args: {**result, "args": args})
+    assert cli.main(["bench", "--shape", "tiny", "--tokens", "40", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["args"] == ["tiny", "q8", 40, 5]
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("no-such",), "shape: expected one of qwen2.5-0.5b"),
+        (("tiny", "q8", 1), "tokens: expected from 2 to"),
+        (("tiny", "q8", 40, 0), "repetitions: expected at least 1"),
+    ],
+)
+def test_arguments_are_checked(args, words):
+    with pytest.raises(ValueError, match=words):
+        bench.benchmark(*args)
+    assert "tiny" in SHAPES
