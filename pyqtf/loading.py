@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pyqtf.formats import open_folder
+from pyqtf.formats import FormatError, open_folder, read_gguf
 from pyqtf.model import Model
+from pyqtf.models import gguf
 from pyqtf.models.decoder import Decoder
 from pyqtf.models.registry import read_config
 from pyqtf.models.saved import open_saved
 from pyqtf.models.weights import load_weights, resolve_tied
 from pyqtf.tokenizer import Tokenizer
 from pyqtf.tokenizer._files import tokenizer_json
+from pyqtf.tokenizer._gguf import read_vocabulary
 
 _QUANTS = ("q8", "f32")
 
@@ -24,11 +26,12 @@ def load(name_or_path: str | os.PathLike[str], *, quant: str | None = None) -> M
     ----------
     name_or_path : str or path-like
         The name of a model that comes with pyqtf (`pyqtf.bundled.names`); a local Hugging Face
-        folder with ``config.json``, ``tokenizer.json`` and safetensors files; or a file that
-        `Model.save` wrote.
+        folder with ``config.json``, ``tokenizer.json`` and safetensors files; a ``.gguf`` file; or
+        a file that `Model.save` wrote.
     quant : {"q8", "f32"}, optional
         How its matrices are stored: 8-bit integers with a scale for every 128 weights, or float32,
-        four times as large. By default "q8", or what a saved file holds.
+        four times as large. By default "q8", or what a saved file holds. A GGUF file's Q8_0 keeps
+        its own scales in q8 and loses nothing; its other types are rounded once more.
 
     Returns
     -------
@@ -61,6 +64,8 @@ def load(name_or_path: str | os.PathLike[str], *, quant: str | None = None) -> M
     path = Path(name_or_path)
     if path.is_dir():
         return _load_folder(path.resolve(), path, str(path.resolve()), quant or "q8")
+    if path.is_file() and path.suffix == ".gguf":
+        return _load_gguf(path, quant or "q8")
     if path.is_file():
         return _load_saved(path, quant)
     raise FileNotFoundError(
@@ -81,6 +86,25 @@ def _load_folder(folder: Path, tokenizer_folder: Path, source: str, quant: str) 
         quant=quant,
         source=source,
         tokenizer_json=lambda: tokenizer_json(tokenizer_folder),
+    )
+
+
+def _load_gguf(path: Path, quant: str) -> Model:
+    file = read_gguf(path)
+    config = gguf.read_config(file)
+    try:
+        vocabulary = read_vocabulary(file.metadata)
+        tokenizer = Tokenizer.from_json(vocabulary.json, **vocabulary.special)
+    except ValueError as error:
+        raise FormatError(f"{path}: {error}") from None
+    weights = load_weights(gguf.named_tensors(file, config), config, quant)
+    return Model(
+        Decoder(config, weights),
+        tokenizer,
+        name=path.stem,
+        quant=quant,
+        source=str(path.resolve()),
+        tokenizer_json=lambda: vocabulary.json,
     )
 
 

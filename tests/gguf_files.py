@@ -14,12 +14,12 @@ SCALES = {
 }  # fmt: skip
 
 
-def random_blocks(name, n, seed=0):
-    """Blocks of random bytes with finite scales, tiny and negative ones among them."""
+def random_blocks(name, n, seed=0, sizes=(1e-7, 1e-3, 1, 100)):
+    """Blocks of random bytes; scales, of either sign, are about as large as one of `sizes`."""
     rng = np.random.default_rng(seed)
     blocks = rng.integers(0, 256, (n, READABLE[name].block_bytes), dtype=np.uint8)
     for at in SCALES[name]:
-        scales = rng.normal(size=(n, 1)) * rng.choice([1e-7, 1e-3, 1, 100], size=(n, 1))
+        scales = rng.normal(size=(n, 1)) * rng.choice(sizes, size=(n, 1))
         blocks[:, at : at + 2] = scales.astype("<f2").view(np.uint8)
     return blocks
 

@@ -141,20 +141,36 @@ def test_a_small_gguf_file(tmp_path):
     assert tokenizer.all_special_ids == [258]
 
 
+def test_rows_that_pad_the_embedding_are_no_tokens(tmp_path):
+    path = tmp_path / "padded.gguf"
+    tokens = [*byte_alphabet(), "th", "the", "<s>", "[PAD259]"]
+    path.write_bytes(small(tokens=tokens, token_type=[1] * 258 + [3, 5]))
+    tokenizer = Tokenizer.from_file(path)
+    assert len(tokenizer) == 259
+    assert 259 not in tokenizer.encode("[PAD259]")
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "not a GGUF file"),
-        (b"GGUF", "ends inside its metadata"),
-        (b"GGML" + bytes(40), "expected GGUF version 2 or 3"),
-        (small()[:-3], "ends inside"),
-        (small()[:500], "ends inside"),
+        (b"", "empty"),
+        (b"GGUF", "truncated"),
+        (b"GGML" + bytes(40), "begins with b'GGML'"),
+        (small()[:-3], "truncated"),
+        (small()[:500], "truncated"),
         (small(model="llama"), "of model 'llama'"),
         (small(pre="nonesuch"), "pre-tokeniser 'nonesuch'"),
         (small(token_type=[1, 2]), "260 tokens, but 2 token types"),
         (small(tokens=["a", "a"], token_type=[1, 1]), "a token twice"),
         (small(merges=["t q"]), "joined token is not in the vocabulary"),
         (small(bos_token_id=999), "its id is 999"),
+        (small(bos_token_id="<s>"), "id is '<s>', expected an integer"),
+        (small(model=["gpt2"]), "of model None"),
+        (small(pre=5), "pre-tokeniser np.uint32"),
+        (small(tokens=[1, 2], token_type=[1, 1]), "tokens is .*, expected a list of strings"),
+        (small(merges=7), "merges is .*, expected a list of strings"),
+        (small(token_type=["a"] * 260), "token_type is .*, expected integers"),
+        (small(add_bos_token=1), "add_bos_token is .*, expected true or false"),
     ],
 )
 def test_broken_gguf_files(tmp_path, data, message):

@@ -53,6 +53,12 @@ class BlockTensor(Tensor):
         for start in range(0, n_rows, step):
             yield self.rows(start, min(start + step, n_rows))
 
+    def stored(self) -> NDArray[np.uint8]:
+        """Return a read-only view of the blocks' bytes [n_blocks, block_bytes]."""
+        kind = READABLE[self.dtype]
+        n_blocks = (self.stop - self.start) // kind.block_bytes
+        return self.file.view("u1", (n_blocks, kind.block_bytes), self.start)
+
     def rows(self, start: int, stop: int) -> NDArray[np.float32]:
         """Return rows ``[start, stop)`` as float32 [stop - start, shape[-1]].
 
@@ -68,8 +74,7 @@ class BlockTensor(Tensor):
             raise IndexError(f"tensor {self.name!r} has {n_rows} rows, not {start} to {stop}")
         kind = READABLE[self.dtype]
         per_row = width // kind.block_size
-        at = self.start + start * per_row * kind.block_bytes
-        blocks = self.file.view("u1", ((stop - start) * per_row, kind.block_bytes), at)
+        blocks = self.stored()[start * per_row : stop * per_row]
         out = np.empty((len(blocks), kind.block_size), np.float32)
         step = _STEP // kind.block_size
         for i in range(0, len(blocks), step):

@@ -97,6 +97,10 @@ class Tensor:
         """Yield the rows in order, some at a time; here all at once, as they cost no memory."""
         yield self.array()
 
+    def stored(self) -> npt.NDArray[Any]:
+        """Return a read-only view of what the file holds, to tell it from other contents."""
+        return self.array()
+
     def release(self) -> None:
         """Give the memory of the pages read back to the system."""
         self.file.release(self.start, self.stop)

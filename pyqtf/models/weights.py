@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,9 @@ from numpy.typing import NDArray
 from pyqtf import _core
 from pyqtf.formats import FormatError, Tensor
 from pyqtf.formats.digest import Digest
+from pyqtf.formats.gguf_types import READABLE
 from pyqtf.models.config import ModelConfig
 from pyqtf.models.registry import FAMILIES, IGNORED, TensorTable, tensor_shapes
-
-_READABLE = ("F32", "F16", "BF16")
 
 
 @dataclass(frozen=True)
@@ -113,10 +113,10 @@ def check_tensors(tensors: Mapping[str, Tensor], config: ModelConfig) -> None:
                 f"{tensor.file.path}: tensor {name!r} has shape {list(tensor.shape)}, "
                 f"but the config asks for {list(shape)}"
             )
-        if tensor.dtype not in _READABLE:
+        if tensor.dtype not in READABLE:
             raise FormatError(
                 f"{tensor.file.path}: tensor {name!r} is {tensor.dtype}; "
-                f"weights are read from {', '.join(_READABLE)}"
+                f"weights are read from {', '.join(READABLE)}"
             )
 
 
@@ -201,8 +201,10 @@ class _Loader:
         parts = [self._find(role, i) for role in roles]
         try:
             for part in parts:
-                self.digest.add(part.name, part.array())
-            return _core.pack([part.array() for part in parts], quant=self._quant)
+                self.digest.add(part.name, part.stored())
+            shape = (sum(part.shape[0] for part in parts), parts[0].shape[1])
+            blocks = chain.from_iterable(part.row_blocks() for part in parts)
+            return _core.pack(blocks, self._quant, _group(parts), shape)
         except ValueError:
             for part in parts:
                 _check_finite(part)
@@ -216,7 +218,7 @@ class _Loader:
         parts = [self._find(role, i) for role in roles]
         for part in parts:
             _check_finite(part)
-            self.digest.add(part.name, part.array())
+            self.digest.add(part.name, part.stored())
         return np.concatenate([_widen(part.array()) for part in parts])
 
 
@@ -227,14 +229,22 @@ def _widen(array: NDArray[Any]) -> NDArray[np.float32]:
     return array.astype(np.float32)
 
 
+def _group(parts: Sequence[Tensor]) -> int:
+    """Return how many weights share a scale in q8: as in the file, if that is 8-bit already."""
+    return 32 if all(part.dtype == "Q8_0" for part in parts) else 128
+
+
 def _check_finite(tensor: Tensor) -> None:
-    flat = tensor.array().reshape(-1)
-    for start in range(0, flat.size, 2**20):
-        block = _widen(flat[start : start + 2**20])
-        bad = np.flatnonzero(~np.isfinite(block))
-        if bad.size:
-            at = np.unravel_index(start + int(bad[0]), tensor.shape)
-            raise FormatError(
-                f"{tensor.file.path}: tensor {tensor.name!r} holds {block[bad[0]]} at "
-                f"{[int(n) for n in at]}; weights must be finite"
-            )
+    done = 0
+    for rows in tensor.row_blocks():
+        flat = rows.reshape(-1)
+        for start in range(0, flat.size, 2**20):
+            block = _widen(flat[start : start + 2**20])
+            bad = np.flatnonzero(~np.isfinite(block))
+            if bad.size:
+                at = np.unravel_index(done + start + int(bad[0]), tensor.shape)
+                raise FormatError(
+                    f"{tensor.file.path}: tensor {tensor.name!r} holds {block[bad[0]]} at "
+                    f"{[int(n) for n in at]}; weights must be finite"
+                )
+        done += flat.size

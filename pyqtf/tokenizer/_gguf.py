@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import struct
-from mmap import ACCESS_READ, mmap
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from pyqtf.tokenizer import patterns
 from pyqtf.tokenizer._files import byte_level_json
@@ -26,108 +26,101 @@ _SPLITS: dict[str, tuple[str, ...]] = {
 }
 _NFC = ("qwen2", "deepseek-r1-qwen")
 _IGNORE_MERGES = ("llama-bpe", "llama3", "llama-v3", "tekken", "gpt-4o")
-_FORMATS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q"}
-_FORMATS[12] = "d"
-_STRING, _ARRAY = 8, 9
-_CONTROL, _USER_DEFINED = 3, 4
+_NORMAL, _CONTROL, _USER_DEFINED, _UNUSED = 1, 3, 4, 5
 
 
-class _Reader:
-    """Reads little-endian values one after the other."""
+class _Values:
+    """The metadata under ``tokenizer.ggml``, with errors that name the key."""
 
-    def __init__(self, data: mmap) -> None:
-        self.data = data
-        self.at = 0
+    def __init__(self, metadata: Mapping[str, Any]) -> None:
+        self._metadata = metadata
 
-    def numbers(self, form: str) -> tuple[Any, ...]:
-        size = struct.calcsize(f"<{form}")
-        if size > len(self.data) - self.at:
-            raise ValueError(f"the file ends inside its metadata, at byte {len(self.data)}")
-        found = struct.unpack_from(f"<{form}", self.data, self.at)
-        self.at += size
+    def get(self, name: str) -> Any:
+        return self._metadata.get(f"tokenizer.ggml.{name}")
+
+    def strings(self, name: str) -> list[str]:
+        values = [] if self.get(name) is None else self.get(name)
+        if not isinstance(values, list) or not all(isinstance(text, str) for text in values):
+            raise ValueError(f"tokenizer.ggml.{name} is {values!r:.80}, expected a list of strings")
+        return values
+
+    def kinds(self, n_tokens: int) -> list[int]:
+        kinds = self.get("token_type")
+        if kinds is None:
+            return [_NORMAL] * n_tokens
+        if not isinstance(kinds, np.ndarray) or kinds.dtype.kind not in "iu":
+            raise ValueError(f"tokenizer.ggml.token_type is {kinds!r:.80}, expected integers")
+        if len(kinds) != n_tokens:
+            raise ValueError(f"{n_tokens} tokens, but {len(kinds)} token types")
+        found: list[int] = kinds.tolist()
         return found
 
-    def string(self) -> str:
-        (length,) = self.numbers("Q")
-        start = self.at
-        if length > len(self.data) - start:
-            raise ValueError(f"the file ends inside a string of {length} bytes")
-        self.at += length
-        return self.data[start : self.at].decode("utf-8")
+    def token_id(self, name: str, n_tokens: int) -> int | None:
+        """Return the id of the bos or eos token, None where there is none."""
+        value = self.get(f"{name}_token_id")
+        if value is None:
+            return None
+        if not isinstance(value, np.integer):
+            raise ValueError(f"the {name} token's id is {value!r:.80}, expected an integer")
+        if not 0 <= value < n_tokens:
+            raise ValueError(f"the {name} token is unknown: its id is {value}, of {n_tokens}")
+        return int(value)
 
-    def value(self, kind: int) -> Any:
-        if kind == _STRING:
-            return self.string()
-        if kind == _ARRAY:
-            item, count = self.numbers("IQ")
-            if item == _STRING:
-                return [self.string() for _ in range(min(count, len(self.data)))]
-            if item in _FORMATS and count <= len(self.data):
-                return list(self.numbers(f"{count}{_FORMATS[item]}"))
-            raise ValueError(f"an array of {count} items of type {item}")
-        if kind not in _FORMATS:
-            raise ValueError(f"a value of type {kind}")
-        return self.numbers(_FORMATS[kind])[0]
+    def flag(self, name: str) -> bool:
+        value = self.get(name)
+        if value is not None and not isinstance(value, bool):
+            raise ValueError(f"tokenizer.ggml.{name} is {value!r:.80}, expected true or false")
+        return bool(value)
 
 
-def _metadata(path: Path) -> dict[str, Any]:
-    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
-        reader = _Reader(data)
-        magic, version, _, count = reader.numbers("4sIQQ")
-        if magic != b"GGUF" or version not in (2, 3):
-            raise ValueError(f"expected GGUF version 2 or 3, got {magic!r} version {version}")
-        found = {}
-        for _ in range(min(count, len(data))):
-            name = reader.string()
-            found[name] = reader.value(reader.numbers("I")[0])
-        return found
-
-
-def _template(metadata: dict[str, Any], tokens: list[str]) -> dict[str, Any] | None:
-    before = metadata.get("tokenizer.ggml.add_bos_token", False)
-    behind = metadata.get("tokenizer.ggml.add_eos_token", False)
+def _template(values: _Values, tokens: list[str]) -> dict[str, Any] | None:
+    before, behind = values.flag("add_bos_token"), values.flag("add_eos_token")
     if not before and not behind:
         return None
     single: list[dict[str, Any]] = [{"Sequence": {"id": "A", "type_id": 0}}]
     special = {}
     for wanted, name, place in ((before, "bos", 0), (behind, "eos", len(single) + 1)):
         if wanted:
-            token_id = metadata.get(f"tokenizer.ggml.{name}_token_id", -1)
-            if not 0 <= token_id < len(tokens):
-                raise ValueError(f"it adds a {name} token, but its id is {token_id}")
+            token_id = values.token_id(name, len(tokens))
+            if token_id is None:
+                raise ValueError(f"it adds a {name} token, but doesn't say which")
             token = tokens[token_id]
             single.insert(place, {"SpecialToken": {"id": token, "type_id": 0}})
             special[token] = {"id": token, "ids": [token_id], "tokens": [token]}
     return {"type": "TemplateProcessing", "single": single, "pair": [], "special_tokens": special}
 
 
-def read_gguf(path: Path) -> tuple[bytes, str | None, str | None, str | None]:
-    """Return a GGUF file's vocabulary as a ``tokenizer.json``, BOS, EOS and the chat template.
+class Vocabulary(NamedTuple):
+    """A GGUF file's tokenizer: a ``tokenizer.json``, and what stands in files beside it."""
+
+    json: bytes
+    special: dict[str, str | None]  # bos_token, eos_token and chat_template
+
+
+def read_vocabulary(metadata: Mapping[str, Any]) -> Vocabulary:
+    """Return the vocabulary in a GGUF file's metadata.
 
     Raises
     ------
     ValueError
-        The file is broken, or its vocabulary is not byte-level BPE with a known split.
+        The metadata are broken, or the vocabulary is not byte-level BPE with a known split.
     """
-    try:
-        metadata = _metadata(path)
-    except (ValueError, OverflowError, MemoryError) as error:
-        raise ValueError(f"not a GGUF file that can be read: {error}") from None
-    model, pre = (metadata.get(f"tokenizer.ggml.{name}") for name in ("model", "pre"))
-    if model != "gpt2" or pre not in _SPLITS:
+    values = _Values(metadata)
+    model, pre = values.get("model"), values.get("pre")
+    model = model if isinstance(model, str) else None
+    if model != "gpt2" or not isinstance(pre, str) or pre not in _SPLITS:
         raise ValueError(
-            f"its vocabulary is of model {model!r} and pre-tokeniser {pre!r}, expected "
+            f"its vocabulary is of model {model!r:.80} and pre-tokeniser {pre!r:.80}, expected "
             f"'gpt2' and one of {', '.join(_SPLITS)}"
         )
-    tokens: list[str] = metadata.get("tokenizer.ggml.tokens", [])
-    kinds: list[int] = metadata.get("tokenizer.ggml.token_type", [1] * len(tokens))
-    if len(kinds) != len(tokens):
-        raise ValueError(f"{len(tokens)} tokens, but {len(kinds)} token types")
-    merges = [merge.split(" ", 1) for merge in metadata.get("tokenizer.ggml.merges", [])]
+    tokens = values.strings("tokens")
+    kinds = values.kinds(len(tokens))
+    merges = [merge.split(" ", 1) for merge in values.strings("merges")]
     added = [i for i, kind in enumerate(kinds) if kind in (_CONTROL, _USER_DEFINED)]
     if len(set(tokens)) < len(tokens):
         raise ValueError("its vocabulary has a token twice")
-    apart = set(added)
+    # The rows that pad the embedding to a round number are no tokens.
+    apart = {*added, *(i for i, kind in enumerate(kinds) if kind == _UNUSED)}
     vocab = {token: i for i, token in enumerate(tokens) if i not in apart}
     document = byte_level_json(
         vocab, [(merge[0], merge[-1]) for merge in merges], _SPLITS[pre], nfc=pre in _NFC
@@ -136,12 +129,15 @@ def read_gguf(path: Path) -> tuple[bytes, str | None, str | None, str | None]:
     document["added_tokens"] = [
         {"id": i, "content": tokens[i], **flags, "special": kinds[i] == _CONTROL} for i in added
     ]
-    document["post_processor"] = _template(metadata, tokens)
+    document["post_processor"] = _template(values, tokens)
     document["model"]["ignore_merges"] = pre in _IGNORE_MERGES
 
     def named(name: str) -> str | None:
-        token_id = metadata.get(f"tokenizer.ggml.{name}_token_id")
-        return tokens[token_id] if isinstance(token_id, int) and token_id < len(tokens) else None
+        token_id = values.token_id(name, len(tokens))
+        return None if token_id is None else tokens[token_id]
 
     template = metadata.get("tokenizer.chat_template")
-    return json.dumps(document).encode(), named("bos"), named("eos"), template
+    if template is not None and not isinstance(template, str):
+        raise ValueError(f"tokenizer.chat_template is {template!r:.80}, expected a string")
+    special = {"bos_token": named("bos"), "eos_token": named("eos"), "chat_template": template}
+    return Vocabulary(json.dumps(document).encode(), special)

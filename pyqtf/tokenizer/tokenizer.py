@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyqtf import _core
+from pyqtf.formats import read_gguf
 from pyqtf.tokenizer._files import byte_alphabet, byte_level_json, read_config, tokenizer_json
-from pyqtf.tokenizer._gguf import read_gguf
+from pyqtf.tokenizer._gguf import read_vocabulary
 from pyqtf.tokenizer._tiktoken import read_tiktoken
 from pyqtf.tokenizer.chat import render_chat
 from pyqtf.tokenizer.stream import StreamDecoder
@@ -92,9 +93,11 @@ class Tokenizer:
             The file is broken, or describes a tokenizer that is not byte-level BPE.
         """
         path = Path(path)
+        gguf = read_gguf(path) if path.suffix == ".gguf" else None
         try:
-            if path.suffix == ".gguf":
-                return cls._from_gguf(path)
+            if gguf is not None:
+                vocabulary = read_vocabulary(gguf.metadata)
+                return cls.from_json(vocabulary.json, **vocabulary.special)
             if encoding or path.suffix == ".tiktoken" or path.name == "tokenizer.model":
                 core, named = read_tiktoken(path, encoding)
                 return cls(core, bos_token=named.bos, eos_token=named.eos)
@@ -102,11 +105,6 @@ class Tokenizer:
             return cls.from_json(tokenizer_json(path), **config)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
-
-    @classmethod
-    def _from_gguf(cls, path: Path) -> Tokenizer:
-        text, bos_token, eos_token, template = read_gguf(path)
-        return cls.from_json(text, bos_token=bos_token, eos_token=eos_token, chat_template=template)
 
     @classmethod
     def from_json(

@@ -1,0 +1,203 @@
+"""Models in GGUF files: llama.cpp's names for what ``config.json`` and safetensors files hold.
+
+A GGUF file is turned into the fields of a ``config.json`` and tensors under their Hugging Face
+names; `pyqtf.models.registry` reads on from there, and the other way round for writing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from pyqtf.formats import GGUF, FormatError, Tensor
+from pyqtf.models.config import ModelConfig
+from pyqtf.models.registry import FAMILIES, parse_config, tensor_shapes
+
+# A ModelConfig's field -> the field of config.json, and the metadata key behind "qwen2.".
+_SIZES = {
+    "hidden_size": ("hidden_size", "embedding_length"),
+    "n_layers": ("num_hidden_layers", "block_count"),
+    "intermediate_size": ("intermediate_size", "feed_forward_length"),
+    "n_heads": ("num_attention_heads", "attention.head_count"),
+    "n_kv_heads": ("num_key_value_heads", "attention.head_count_kv"),
+    "head_dim": ("head_dim", "attention.key_length"),
+    "max_position_embeddings": ("max_position_embeddings", "context_length"),
+    "rope_theta": ("rope_theta", "rope.freq_base"),
+    "rms_norm_eps": ("rms_norm_eps", "attention.layer_norm_rms_epsilon"),
+}
+# What llama.cpp takes for a key that is missing: another key, or a number.
+_DEFAULTS: dict[str, str | float] = {
+    "attention.head_count_kv": "attention.head_count",
+    "rope.freq_base": 10000.0,
+}
+# Families that llama.cpp knows by the same names. Their query and key rows lie as in safetensors.
+_ARCHITECTURES = ("qwen2",)
+
+_EMBED, _HEAD = "token_embd.weight", "output.weight"
+# Role -> name in the file, as in the registry's tables.
+_NAMES = {
+    "embed": _EMBED,
+    "norm": "output_norm.weight",
+    "head": _HEAD,
+    "attn_norm": "blk.{}.attn_norm.weight",
+    "q": "blk.{}.attn_q.weight",
+    "k": "blk.{}.attn_k.weight",
+    "v": "blk.{}.attn_v.weight",
+    "q_bias": "blk.{}.attn_q.bias",
+    "k_bias": "blk.{}.attn_k.bias",
+    "v_bias": "blk.{}.attn_v.bias",
+    "o": "blk.{}.attn_output.weight",
+    "ffn_norm": "blk.{}.ffn_norm.weight",
+    "gate": "blk.{}.ffn_gate.weight",
+    "up": "blk.{}.ffn_up.weight",
+    "down": "blk.{}.ffn_down.weight",
+}
+
+
+class _Metadata:
+    """Metadata of one architecture, with errors that name the key."""
+
+    def __init__(self, file: GGUF, architecture: str) -> None:
+        self._values = file.metadata
+        self._where = file.path
+        self._prefix = architecture
+
+    def number(self, key: str) -> int | float:
+        full = f"{self._prefix}.{key}"
+        if full not in self._values:
+            default = _DEFAULTS.get(key)
+            if default is None:
+                raise FormatError(f"{self._where}: metadata {full!r} is missing")
+            return self.number(default) if isinstance(default, str) else default
+        value = self._values[full]
+        if not isinstance(value, (np.integer, np.floating)):
+            raise FormatError(
+                f"{self._where}: metadata {full!r} must be a number, got {value!r:.80}"
+            )
+        # The shortest decimal that rounds to it: 1e-6, as in config.json, not 9.9999999e-07.
+        return int(value) if isinstance(value, np.integer) else float(str(value))
+
+    def get(self, key: str, default: object) -> Any:
+        return self._values.get(f"{self._prefix}.{key}", default)
+
+    def refuse_unless(self, key: str, expected: int | str) -> None:
+        """Refuse a key that is there with another value: the model would be computed wrongly."""
+        value = self.get(key, expected)
+        if not np.array_equal(value, expected):
+            raise FormatError(
+                f"{self._where}: metadata '{self._prefix}.{key}' = {value!r:.80} is not supported; "
+                f"pyqtf computes {expected!r} only"
+            )
+
+
+def read_config(file: GGUF) -> ModelConfig:
+    """Return the shape of the model in a GGUF file.
+
+    Raises
+    ------
+    FormatError
+        The file holds no model, one of a family that pyqtf doesn't know, one part of a model, or
+        metadata that are missing, of a wrong type, or ask for something that pyqtf doesn't compute.
+    """
+    architecture = file.metadata.get("general.architecture")
+    if not isinstance(architecture, str) or architecture not in _ARCHITECTURES:
+        raise FormatError(
+            f"{file.path}: architecture {architecture!r:.80} is not supported; "
+            f"supported: {', '.join(_ARCHITECTURES)}"
+        )
+    parts = file.metadata.get("split.count", 0)
+    if not (np.array_equal(parts, 0) or np.array_equal(parts, 1)):
+        raise FormatError(
+            f"{file.path}: one of {parts!s:.80} parts of a model; join them with llama.cpp's "
+            "'llama-gguf-split --merge' first"
+        )
+    if _EMBED not in file.tensors or len(file.tensors[_EMBED].shape) != 2:
+        raise FormatError(f"{file.path}: expected a matrix {_EMBED!r}: not a whole model")
+    metadata = _Metadata(file, architecture)
+    fields: dict[str, Any] = {
+        name: metadata.number(key)
+        for name, key in _SIZES.values()
+        if key != "attention.key_length" or metadata.get(key, None) is not None
+    }
+    fields |= {
+        "architectures": [FAMILIES[architecture].architecture],
+        "vocab_size": file.tensors[_EMBED].shape[0],
+        "tie_word_embeddings": _HEAD not in file.tensors,
+    }
+    config = parse_config(fields, str(file.path))
+    metadata.refuse_unless("attention.value_length", config.head_dim)
+    metadata.refuse_unless("rope.dimension_count", config.head_dim)
+    metadata.refuse_unless("rope.scaling.type", "none")
+    metadata.refuse_unless("attention.sliding_window", 0)
+    metadata.refuse_unless("expert_count", 0)
+    return config
+
+
+def named_tensors(file: GGUF, config: ModelConfig) -> dict[str, Tensor]:
+    """Return a file's tensors under their Hugging Face names; unknown ones keep theirs.
+
+    Raises
+    ------
+    FormatError
+        A tensor that the config asks for is missing.
+    """
+    names = gguf_names(config)
+    for name in names.values():
+        if name not in file.tensors:
+            raise FormatError(f"{file.path}: tensor {name!r} missing, which the metadata ask for")
+    ours = {theirs: name for name, theirs in names.items()}
+    return {
+        ours.get(name, name): replace(tensor, name=ours.get(name, name))
+        for name, tensor in file.tensors.items()
+    }
+
+
+def gguf_names(config: ModelConfig) -> dict[str, str]:
+    """Return llama.cpp's name for each Hugging Face name of a model's tensors.
+
+    Examples
+    --------
+    >>> config = ModelConfig("qwen2", 100, 32, 1, 4, 2, 8, 64, 1e4, 1e-6, 512, True)
+    >>> gguf_names(config)["model.layers.0.self_attn.k_proj.weight"]
+    'blk.0.attn_k.weight'
+    """
+    family = FAMILIES[config.family]
+    layers = range(config.n_layers)
+    names = {name: _NAMES[role] for role, (name, _) in family.model.items()}
+    for role, (name, _) in family.layer.items():
+        names |= {name.format(i): _NAMES[role].format(i) for i in layers}
+    return {name: names[name] for name in tensor_shapes(config)}
+
+
+def gguf_metadata(config: ModelConfig, name: str) -> Mapping[str, Any]:
+    """Return what llama.cpp must know of a model's shape.
+
+    Raises
+    ------
+    FormatError
+        llama.cpp doesn't know the family by a name that pyqtf knows.
+
+    Examples
+    --------
+    >>> config = ModelConfig("qwen2", 100, 32, 1, 4, 2, 8, 64, 1e4, 1e-6, 512, True)
+    >>> gguf_metadata(config, "small")["qwen2.attention.head_count_kv"]
+    2
+    """
+    family = config.family
+    if family not in _ARCHITECTURES:
+        raise FormatError(
+            f"a model of family {family!r} can't be written as GGUF; "
+            f"families that can: {', '.join(_ARCHITECTURES)}"
+        )
+    values = {f"{family}.{key}": getattr(config, field) for field, (_, key) in _SIZES.items()}
+    return {
+        "general.architecture": family,
+        "general.name": name,
+        **values,
+        f"{family}.attention.value_length": config.head_dim,
+        f"{family}.rope.dimension_count": config.head_dim,
+        f"{family}.vocab_size": config.vocab_size,
+    }

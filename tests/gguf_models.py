@@ -1,0 +1,76 @@
+"""Random Qwen2 models in GGUF files, written by the gguf package under its own names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+from gguf_files import random_blocks
+
+from pyqtf.formats.gguf_types import READABLE
+from pyqtf.models import ModelConfig
+from pyqtf.models.registry import tensor_shapes
+from pyqtf.tokenizer._files import byte_alphabet
+
+CONFIG = ModelConfig("qwen2", 259, 256, 2, 4, 2, 64, 512, 5e4, 1e-5, 256, False)
+
+
+def random_weights(config: ModelConfig, dtype: str, seed: int = 0) -> dict[str, tuple[Any, Any]]:
+    """For each Hugging Face name the array for the file and its values; vectors are float32."""
+    rng = np.random.default_rng(seed)
+    kind = gguf.GGMLQuantizationType[dtype]
+    weights = {}
+    for i, (name, shape) in enumerate(tensor_shapes(config).items()):
+        if len(shape) == 1:
+            noise = rng.normal(size=shape)
+            values = noise if name.endswith("bias") else 1 + 0.4 * noise
+            weights[name] = 2 * (values.astype(np.float32),)
+            continue
+        if dtype.endswith("_K") or dtype == "IQ4_NL":  # the gguf package doesn't quantise to these
+            n_blocks = shape[0] * shape[1] // READABLE[dtype].block_size
+            # Scales for weights that keep activations of the size they have.
+            units = random_blocks(dtype, 999, sizes=[1])
+            spread = gguf.quants.dequantize(units.reshape(-1), kind).std()
+            blocks = random_blocks(dtype, n_blocks, i, sizes=[0.5 * shape[1] ** -0.5 / spread])
+            stored = blocks.reshape(shape[0], -1)
+        else:
+            values = rng.normal(size=shape, scale=shape[1] ** -0.5).astype(np.float32)
+            stored = gguf.quants.quantize(values, kind)
+        weights[name] = (stored, gguf.quants.dequantize(stored, kind).reshape(shape))
+    return weights
+
+
+def write_gguf(path: Path, config: ModelConfig, dtype: str, weights: dict[str, Any]) -> None:
+    """Write a model with a vocabulary of bytes."""
+    out = gguf.GGUFWriter(path, "qwen2")
+    out.add_name("random")
+    out.add_block_count(config.n_layers)
+    out.add_context_length(config.max_position_embeddings)
+    out.add_embedding_length(config.hidden_size)
+    out.add_feed_forward_length(config.intermediate_size)
+    out.add_head_count(config.n_heads)
+    out.add_head_count_kv(config.n_kv_heads)
+    out.add_rope_freq_base(config.rope_theta)
+    out.add_layer_norm_rms_eps(config.rms_norm_eps)
+    if config.head_dim * config.n_heads != config.hidden_size:
+        out.add_key_length(config.head_dim)
+        out.add_value_length(config.head_dim)
+    tokens = [*byte_alphabet(), "th", "<|endoftext|>"]
+    pads = [f"[PAD{i}]" for i in range(len(tokens), config.vocab_size)]
+    out.add_tokenizer_model("gpt2")
+    out.add_tokenizer_pre("qwen2")
+    out.add_token_list(tokens + pads)
+    out.add_token_types([1] * 257 + [3] + [5] * len(pads))
+    out.add_token_merges(["t h"])
+    out.add_eos_token_id(257)
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.QWEN2, config.n_layers)
+    kind = gguf.GGMLQuantizationType[dtype]
+    for name, (stored, _) in weights.items():
+        theirs = names.get_name(name, try_suffixes=(".weight", ".bias"))
+        out.add_tensor(theirs, stored, raw_dtype=kind if stored.ndim > 1 else None)
+    out.write_header_to_file()
+    out.write_kv_data_to_file()
+    out.write_tensors_to_file()
+    out.close()
