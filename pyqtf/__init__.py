@@ -29,10 +29,12 @@ if TYPE_CHECKING:
     from pyqtf.experiment import run_scaling
     from pyqtf.loading import load
     from pyqtf.model import Model
+    from pyqtf.models.cache import KVCache
 
 # Where each public name lives. It is imported on first use: pandas and matplotlib take a second
 # that a script which only loads and scores should not wait for.
 _HOME = {
+    "KVCache": "pyqtf.models.cache",
     "Model": "pyqtf.model",
     "Score": "pyqtf.evaluation.score",
     "bootstrap_intervals": "pyqtf.evaluation.bootstrap",
@@ -51,6 +53,7 @@ _HOME = {
 }
 
 __all__ = [
+    "KVCache",
     "Model",
     "Score",
     "__version__",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +16,8 @@ from pyqtf._memory import available_memory
 from pyqtf.evaluation.losses import TokenLosses
 from pyqtf.evaluation.score import Score, Text
 from pyqtf.evaluation.score import score as score_text
+from pyqtf.generation import Sampling, new_ids, text_of
+from pyqtf.models.cache import KVCache
 from pyqtf.models.config import ModelConfig
 from pyqtf.models.decoder import Decoder
 from pyqtf.models.registry import tensor_shapes
@@ -98,13 +101,17 @@ class Model:
         """
         return score_text(self, text, context=context, top_k=top_k)
 
-    def logits(self, ids: Sequence[int] | NDArray[np.integer]) -> NDArray[np.float32]:
+    def logits(
+        self, ids: Sequence[int] | NDArray[np.integer], *, cache: KVCache | None = None
+    ) -> NDArray[np.float32]:
         """Logits of every position: row i holds those of the token that follows ``ids[:i + 1]``.
 
         Parameters
         ----------
         ids : integers [T]
             Token ids.
+        cache : KVCache, optional
+            What the model has read before; `ids` go on from there and are added to it.
 
         Returns
         -------
@@ -125,7 +132,7 @@ class Model:
         >>> model.logits(ids).shape == (len(ids), model.config.vocab_size)
         True
         """
-        checked = self._check_ids(ids)
+        checked = self._check_ids(ids, 0 if cache is None else len(cache))
         needed, available = 4 * len(checked) * self.config.vocab_size, available_memory()
         if needed > available:
             raise MemoryError(
@@ -133,7 +140,7 @@ class Model:
                 f"{needed / 1e9:.2g} GB, and {available / 1e9:.2g} GB are free; pass fewer tokens, "
                 "or use model.score, which never holds them all"
             )
-        hidden = self._decoder(checked, np.array([0, len(checked)]))
+        hidden = self._decoder(checked, np.array([0, len(checked)]), cache)
         return _core.matmul(hidden, self._decoder.weights.head)
 
     def token_losses(
@@ -184,6 +191,90 @@ class Model:
         for parts in zip(*(np.split(result, splits) for result in results), strict=True):
             yield TokenLosses(*parts)
 
+    def generate(
+        self,
+        prompt: Text,
+        *,
+        max_tokens: int = 100,
+        temperature: float = 0.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        seed: int | None = None,
+        stop: Sequence[str] = (),
+    ) -> str:
+        """Continue a text.
+
+        It ends with the tokenizer's end-of-text token, before a stop string, after `max_tokens`, or
+        where the model can read no further.
+
+        Parameters
+        ----------
+        prompt : str or integers [T]
+            What to continue; not a part of the result.
+        max_tokens : int
+            The most tokens to add.
+        temperature, top_k, top_p, seed
+            How the next token is chosen, see `pyqtf.generation.Sampling`; by default it is always
+            the most likely one.
+        stop : sequence of str
+            Texts that end the generation; they are not a part of the result.
+
+        Returns
+        -------
+        str
+
+        Raises
+        ------
+        ValueError
+            The prompt is empty or too long, or an option is out of its range.
+
+        Examples
+        --------
+        >>> import pyqtf
+        >>> model = pyqtf.load(pyqtf.bundled.names()[0])
+        >>> text = model.generate("Once upon a time", max_tokens=20, temperature=0.8, seed=1)
+        >>> text == model.generate("Once upon a time", max_tokens=20, temperature=0.8, seed=1)
+        True
+        """
+        sampling = Sampling(temperature, top_k, top_p, seed)
+        return "".join(self._stream(prompt, max_tokens, sampling, stop))
+
+    def stream(
+        self,
+        prompt: Text,
+        *,
+        max_tokens: int = 100,
+        temperature: float = 0.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        seed: int | None = None,
+        stop: Sequence[str] = (),
+    ) -> Iterator[str]:
+        """As `generate`, but piece by piece, as the tokens come; no character is cut.
+
+        Examples
+        --------
+        >>> import pyqtf
+        >>> model = pyqtf.load(pyqtf.bundled.names()[0])
+        >>> pieces = model.stream("Once upon a time", max_tokens=20)
+        >>> "".join(pieces) == model.generate("Once upon a time", max_tokens=20)
+        True
+        """
+        sampling = Sampling(temperature, top_k, top_p, seed)
+        return self._stream(prompt, max_tokens, sampling, stop)
+
+    def _stream(
+        self, prompt: Text, max_tokens: int, sampling: Sampling, stop: Sequence[str]
+    ) -> Iterator[str]:
+        if max_tokens < 0:
+            raise ValueError(f"max_tokens must be 0 or more, got {max_tokens}")
+        ids = self._check_ids(self.tokenizer.encode(prompt) if isinstance(prompt, str) else prompt)
+        n_tokens = min(max_tokens, self.config.max_position_embeddings - len(ids))
+        # A vocabulary padded with ids that stand for no text is cut to those that do.
+        n_ids = min(len(self.tokenizer), self.config.vocab_size)
+        new = itertools.islice(new_ids(self._decoder, ids, n_ids, sampling), n_tokens)
+        return text_of(self.tokenizer, new, stop)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model, as it is stored in memory, into one file that `pyqtf.load` maps back.
 
@@ -210,14 +301,17 @@ class Model:
         >>> again.fingerprint == model.fingerprint
         True
         """
-        tokens = {name: getattr(self.tokenizer, name) for name in ("bos_token", "eos_token")}
+        names = ("bos_token", "eos_token", "chat_template")
+        special = {name: getattr(self.tokenizer, name) for name in names}
         tokenizer = np.frombuffer(self._tokenizer_json(), np.uint8)
         weights = self._decoder.weights
         write_saved(
-            path, SavedModel(self.name, self.quant, self.config, weights, tokenizer, tokens)
+            path, SavedModel(self.name, self.quant, self.config, weights, tokenizer, special)
         )
 
-    def _check_ids(self, ids: Sequence[int] | NDArray[np.integer]) -> NDArray[np.int64]:
+    def _check_ids(
+        self, ids: Sequence[int] | NDArray[np.integer], n_before: int = 0
+    ) -> NDArray[np.int64]:
         array = np.asarray(ids)
         if array.ndim != 1 or (array.size and not np.issubdtype(array.dtype, np.integer)):
             raise ValueError(
@@ -226,9 +320,9 @@ class Model:
         if array.size == 0:
             raise ValueError("ids is empty; expected at least one token")
         limit = self.config.max_position_embeddings
-        if array.size > limit:
+        if n_before + array.size > limit:
             raise ValueError(
-                f"{array.size} tokens are more than {self.name} can read at once: "
+                f"{n_before + array.size} tokens are more than {self.name} can read at once: "
                 f"its max_position_embeddings is {limit}"
             )
         low, high = int(array.min()), int(array.max())

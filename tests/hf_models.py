@@ -19,6 +19,8 @@ from random_models import write_byte_tokenizer
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
+# Matrices this small only lose by being shared out.
+torch.set_num_threads(1)
 
 
 def _shape(vocab: int, hidden: int, layers: int, heads: int, kv: int, ffn: int, **other: Any):
@@ -104,6 +106,17 @@ def reference(model, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     logprobs = torch.log_softmax(logits.double(), dim=-1)
     nll = -logprobs[:-1].gather(1, torch.from_numpy(ids)[1:, None])[:, 0]
     return logits.numpy(), nll.numpy()
+
+
+def greedy(model, ids: np.ndarray, n_tokens: int) -> list[int]:
+    """The ids that transformers adds when it always takes the most likely one."""
+    with torch.no_grad():
+        out = model.generate(
+            torch.from_numpy(ids)[None], max_new_tokens=n_tokens, do_sample=False,
+            attention_mask=torch.ones(1, len(ids), dtype=torch.long), eos_token_id=None,
+            pad_token_id=0,
+        )  # fmt: skip
+    return out[0, len(ids) :].tolist()
 
 
 def compare(model, expected: tuple[np.ndarray, np.ndarray], ids: np.ndarray) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 import pyqtf
+from pyqtf.generation import Sampling, new_ids
 from pyqtf.models.rope import rotary_angles
 
 pytest.importorskip("torch")
@@ -48,8 +50,11 @@ def pair(request, tmp_path_factory):
     theirs = hf_models.make_model(folder, seed=len(request.param), **MODELS[request.param])
     ids = np.random.default_rng(5).integers(0, SIZES["vocab"], LENGTH)
     expected = hf_models.reference(theirs, ids)
-    return SimpleNamespace(name=request.param, folder=folder, ids=ids, expected=expected,
-                           n_params=theirs.num_parameters())  # fmt: skip
+    greedy = hf_models.greedy(theirs, ids[:7], 100)
+    return SimpleNamespace(
+        name=request.param, folder=folder, ids=ids, expected=expected, greedy=greedy,
+        n_params=theirs.num_parameters(),
+    )  # fmt: skip
 
 
 def test_f32_equals_transformers(pair):
@@ -74,6 +79,14 @@ def test_q8_is_near_and_comes_back_when_saved(pair, tmp_path):
     again = pyqtf.load(tmp_path / "model.pyqtf")
     assert again.config == model.config
     assert again.logits(pair.ids).tobytes() == logits.tobytes()
+
+
+def test_greedy_text_equals_transformers(pair):
+    prompt = pair.ids[:7]
+    model = pyqtf.load(pair.folder, quant="f32")
+    n_tokens = min(100, model.config.max_position_embeddings - len(prompt))
+    ids = new_ids(model._decoder, prompt, SIZES["vocab"], Sampling())
+    assert list(itertools.islice(ids, n_tokens)) == pair.greedy[:n_tokens]
 
 
 def ignore(field):

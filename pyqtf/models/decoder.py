@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyqtf import _core
+from pyqtf.models.cache import KVCache
 from pyqtf.models.config import ModelConfig
 from pyqtf.models.rope import rotary_angles
 from pyqtf.models.weights import LayerWeights, Weights
@@ -37,7 +38,7 @@ class Decoder:
         self.weights = weights
         self._angles = rotary_angles(config, min(1024, config.max_position_embeddings))
 
-    def __call__(self, ids: Ints, offsets: Ints) -> Floats:
+    def __call__(self, ids: Ints, offsets: Ints, cache: KVCache | None = None) -> Floats:
         """Run the whole network.
 
         Parameters
@@ -46,6 +47,8 @@ class Decoder:
             The texts, one behind the other.
         offsets : int64 [n_texts + 1]
             Text s is ``ids[offsets[s]:offsets[s + 1]]``.
+        cache : KVCache, optional
+            What was read before of the only text; the new tokens are added to it.
 
         Returns
         -------
@@ -58,20 +61,25 @@ class Decoder:
             The hidden states are not finite.
         """
         weights, eps = self.weights, self.config.rms_norm_eps
-        positions = np.concatenate([np.arange(n) for n in np.diff(offsets)])
+        n_before = 0 if cache is None else len(cache)
+        positions = n_before + np.concatenate([np.arange(n) for n in np.diff(offsets)])
         x = weights.embed.rows(ids)  # [T, hidden_size]
-        for layer in weights.layers:
-            self._attend(layer, x, positions, offsets)
+        for i, layer in enumerate(weights.layers):
+            self._attend(i, x, positions, offsets, cache)
             for start in range(0, len(x), _BLOCK):
                 self._feed_forward(layer, x[start : start + _BLOCK])
         x = _core.rms_norm(x, weights.norm, eps)
         if not np.isfinite(x).all():
             raise ValueError("the model's hidden states overflow: its weights are damaged")
+        if cache is not None:
+            cache.advance(len(x))
         return x
 
-    def _attend(self, layer: LayerWeights, x: Floats, positions: Ints, offsets: Ints) -> None:
+    def _attend(
+        self, i: int, x: Floats, positions: Ints, offsets: Ints, cache: KVCache | None
+    ) -> None:
         """Add to x what each token takes from itself and the tokens before it."""
-        c, n_tokens = self.config, len(x)
+        c, n_tokens, layer = self.config, len(x), self.weights.layers[i]
         h = self._norm(x, layer.attn_norm)
         qkv = _core.matmul(h, layer.qkv, bias=layer.qkv_bias)  # [T, q_size + 2 kv_size]
         self._norm_heads(qkv[:, : c.q_size], layer.q_norm)
@@ -81,7 +89,11 @@ class Decoder:
         heads = qkv.reshape(n_tokens, c.n_heads + 2 * c.n_kv_heads, c.head_dim)
         q, k, v = np.split(heads, [c.n_heads, c.n_heads + c.n_kv_heads], axis=1)
         scale = c.head_dim**-0.5
-        mixed = _core.attention(q, k, v, offsets, offsets, scale, causal=True)
+        k_offsets = offsets
+        if cache is not None:
+            k, v = cache.append(i, k, v)
+            k_offsets = np.array([0, len(k)])
+        mixed = _core.attention(q, k, v, offsets, k_offsets, scale, causal=True)
         self._add(x, mixed.reshape(n_tokens, c.q_size), layer.o, layer.attn_post_norm)
 
     def _feed_forward(self, layer: LayerWeights, x: Floats) -> None:

@@ -45,7 +45,7 @@ class SavedModel:
     tokenizer : uint8 array
         The bytes of its ``tokenizer.json``.
     special : dict
-        ``bos_token`` and ``eos_token``, None where there is none.
+        ``bos_token``, ``eos_token`` and ``chat_template``, None where there is none.
     """
 
     name: str
@@ -53,7 +53,7 @@ class SavedModel:
     config: ModelConfig
     weights: Weights
     tokenizer: NDArray[np.uint8]
-    special: dict[str, str | None]
+    special: dict[str, Any]
 
 
 def write_saved(path: str | os.PathLike[str], model: SavedModel) -> None:
