@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pyqtf import bundled, plot
     from pyqtf.evaluation.bootstrap import bootstrap_intervals
     from pyqtf.evaluation.evaluate import evaluate, evaluate_tokens
+    from pyqtf.evaluation.measure import measure
     from pyqtf.evaluation.power import stories_needed
     from pyqtf.evaluation.scaling_law import fit_scaling_law
     from pyqtf.evaluation.score import Score, compute_perplexity
@@ -44,6 +45,7 @@ _HOME = {
     "evaluate_tokens": "pyqtf.evaluation.evaluate",
     "fit_scaling_law": "pyqtf.evaluation.scaling_law",
     "load": "pyqtf.loading",
+    "measure": "pyqtf.evaluation.measure",
     "paired_differences": "pyqtf.evaluation.statistics",
     "plot": "",
     "read_stories": "pyqtf.evaluation.stories",
@@ -64,6 +66,7 @@ __all__ = [
     "evaluate_tokens",
     "fit_scaling_law",
     "load",
+    "measure",
     "paired_differences",
     "plot",
     "read_stories",

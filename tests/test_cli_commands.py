@@ -126,7 +126,7 @@ def test_models_of_other_tokenizers_are_shown_but_not_compared(monkeypatch, caps
 def test_an_interrupted_run_resumes_with_the_same_results(
     tmp_path, monkeypatch, capsys, no_pictures
 ):
-    monkeypatch.setattr("pyqtf.evaluation.evaluate._BATCH_TOKENS", 60)
+    monkeypatch.setattr("pyqtf.evaluation.batches.BATCH_TOKENS", 60)
     assert main(["scaling", "--out", "whole"]) == 0
 
     def interrupted(self, sequences, *, top_k=0):

@@ -81,7 +81,7 @@ def test_every_row_is_the_score_of_its_story():
 @pytest.mark.parametrize("batch_tokens", [1, 100, 10**9])
 def test_batches_and_order_change_no_number(monkeypatch, batch_tokens):
     expected = evaluate(models(), STORIES, progress=False)
-    monkeypatch.setattr(module, "_BATCH_TOKENS", batch_tokens)
+    monkeypatch.setattr("pyqtf.evaluation.batches.BATCH_TOKENS", batch_tokens)
     df = evaluate(models()[::-1], STORIES[::-1], progress=False)
     df["story_idx"] = len(STORIES) - 1 - df["story_idx"]
     df = df.iloc[::-1].reset_index(drop=True)
@@ -159,7 +159,7 @@ class Interrupted(BigramModel):
 
 
 def test_an_interrupted_run_goes_on(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_BATCH_TOKENS", 100)
+    monkeypatch.setattr("pyqtf.evaluation.batches.BATCH_TOKENS", 100)
     expected = evaluate(BigramModel(), STORIES, progress=False)
     with pytest.raises(KeyboardInterrupt):
         evaluate(Interrupted(4), STORIES, progress=False, cache=tmp_path)
@@ -174,7 +174,7 @@ def test_an_interrupted_run_goes_on(tmp_path, monkeypatch):
 
 
 def test_a_long_run_saves_as_it_goes(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_BATCH_TOKENS", 100)
+    monkeypatch.setattr("pyqtf.evaluation.batches.BATCH_TOKENS", 100)
     monkeypatch.setattr(module, "_SAVE_EVERY_SECONDS", 0.0)
     seen = []
 

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pyqtf.evaluation.batches import batches
 from pyqtf.evaluation.cache import Cache, Entry, key
 from pyqtf.evaluation.interface import LanguageModel
 from pyqtf.evaluation.score import Score, check_ids, encode, join
@@ -48,8 +49,6 @@ TOKEN_COLUMNS = (
     "entropy",
 )
 
-# Short stories share a call so that the kernels see enough rows; no result depends on it.
-_BATCH_TOKENS = 2048
 # How much work an interrupted run may lose.
 _SAVE_EVERY_SECONDS = 5.0
 
@@ -263,7 +262,7 @@ def _losses(
     unsaved: dict[str, Entry] = {}
     saved_at = time.monotonic()
     try:
-        for batch in _batches(missing, [len(ids) for ids in sequences]):
+        for batch in batches(missing, [len(ids) for ids in sequences]):
             start = time.perf_counter()
             losses = model.token_losses([sequences[i] for i in batch])
             seconds = time.perf_counter() - start
@@ -282,19 +281,6 @@ def _losses(
         if cache is not None and unsaved:
             cache.put(unsaved)
     return [entries[i] for i in range(len(sequences))]
-
-
-def _batches(indices: Iterable[int], lengths: Sequence[int]) -> Iterator[list[int]]:
-    batch: list[int] = []
-    n_tokens = 0
-    for i in indices:
-        if batch and n_tokens + lengths[i] > _BATCH_TOKENS:
-            yield batch
-            batch, n_tokens = [], 0
-        batch.append(i)
-        n_tokens += lengths[i]
-    if batch:
-        yield batch
 
 
 def _as_list(models: Models) -> list[LanguageModel | str | Path]:

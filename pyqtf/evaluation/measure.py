@@ -1,0 +1,182 @@
+"""The perplexity that a tool would print, with a receipt."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pyqtf.evaluation.batches import batches
+from pyqtf.evaluation.interface import LanguageModel
+from pyqtf.evaluation.protocol import Protocol, Window, get_protocol
+from pyqtf.evaluation.receipt import Receipt, digest, provenance, tokenizer_digest
+from pyqtf.evaluation.score import encode, exp
+
+_MANY_TEXTS = ("per-story", "lm-eval")
+
+
+@dataclass(frozen=True, eq=False)
+class Measurement:
+    """One perplexity by one protocol.
+
+    Attributes
+    ----------
+    perplexity : float
+        As the protocol averages.
+    error : float
+        Its standard error as llama-perplexity prints it (tokens taken as independent, which makes
+        it too small); NaN for other protocols.
+    word_perplexity, byte_perplexity, bits_per_byte : float
+        exp of the summed loss by words (runs of text between white space) and bytes of the text,
+        as lm-evaluation-harness prints them; NaN for other protocols.
+    nll : float
+        Sum over the scored tokens, in nats.
+    n_tokens, n_scored, n_windows : int
+        Tokens of the text, scored tokens, windows.
+    receipt : Receipt
+        What the number depends on.
+    """
+
+    perplexity: float
+    error: float
+    word_perplexity: float
+    byte_perplexity: float
+    bits_per_byte: float
+    nll: float
+    n_tokens: int
+    n_scored: int
+    n_windows: int
+    receipt: Receipt
+
+    def __repr__(self) -> str:
+        return (
+            f"Measurement({self.receipt.protocol['protocol']}: perplexity {self.perplexity:.6g}, "
+            f"{self.n_scored} of {self.n_tokens} tokens scored in {self.n_windows} windows)"
+        )
+
+
+def measure(
+    model: LanguageModel,
+    text: str | Sequence[str],
+    protocol: str | Protocol = "per-story",
+    *,
+    window: int | None = None,
+    stride: int | None = None,
+    prefix: str | None = None,
+) -> Measurement:
+    """Perplexity of a text as a certain tool would print it.
+
+    Parameters
+    ----------
+    model : LanguageModel
+        For instance what `pyqtf.load` returns.
+    text : str or list of str
+        The text. "per-story" and "lm-eval" take several, each on its own; the others take one, as
+        their tools do.
+    protocol : str or Protocol
+        "per-story", "hf-stride", "gptq-2048", "llama.cpp" or "lm-eval"; see
+        `pyqtf.evaluation.protocol`.
+    window, stride, prefix
+        Changes to the protocol: tokens in a window, how far it moves, and the token before the
+        text ("none", "bos", "eos").
+
+    Returns
+    -------
+    Measurement
+
+    Raises
+    ------
+    ValueError
+        There is no such protocol; the window is larger than the model can read; the text is too
+        short for it; the tokenizer lacks the prefix token; several texts where one is expected.
+
+    Examples
+    --------
+    >>> import pyqtf
+    >>> model = pyqtf.load(pyqtf.bundled.names()[0])
+    >>> text = " ".join(story["text"] for story in pyqtf.bundled.stories()[:9])
+    >>> measure(model, text, "gptq-2048", window=256).n_windows > 1
+    True
+    """
+    chosen = get_protocol(protocol).change(window=window, stride=stride, prefix=prefix)
+    texts = [text] if isinstance(text, str) else list(text)
+    if not texts:
+        raise ValueError("no text given; expected at least one")
+    if len(texts) > 1 and chosen.name not in _MANY_TEXTS:
+        raise ValueError(
+            f"protocol {chosen.name} takes one text, got {len(texts)}; join them, for instance "
+            "with '\\n\\n'.join(texts)"
+        )
+    limit = model.config.max_position_embeddings
+    prefix_id = None
+    if chosen.prefix != "none":
+        prefix_id = getattr(model.tokenizer, f"{chosen.prefix}_token_id", None)
+    sequences = [encode(model.tokenizer, one, "text") for one in texts]
+    windows = [
+        window
+        for ids in sequences
+        for window in chosen.windows(ids, limit=limit, prefix_id=prefix_id)
+    ]
+    losses = _losses(model, windows)
+    weights = [window.weight for window in windows]
+    means = [math.fsum(nll) / len(nll) for nll in losses]
+    mean = math.fsum(w * m for w, m in zip(weights, means, strict=True)) / math.fsum(weights)
+    nll = math.fsum(math.fsum(one) for one in losses)
+    by_text = chosen.name == "lm-eval"
+    n_words = sum(len(re.split(r"\s+", one)) for one in texts)
+    n_bytes = sum(len(one.encode("utf-8")) for one in texts)
+    return Measurement(
+        perplexity=exp(mean),
+        error=_error(losses) * exp(mean) if chosen.name == "llama.cpp" else math.nan,
+        word_perplexity=exp(nll / n_words) if by_text else math.nan,
+        byte_perplexity=exp(nll / n_bytes) if by_text else math.nan,
+        bits_per_byte=nll / n_bytes / math.log(2) if by_text else math.nan,
+        nll=nll,
+        n_tokens=sum(map(len, sequences)),
+        n_scored=sum(window.n_scored for window in windows),
+        n_windows=len(windows),
+        receipt=_receipt(model, texts, chosen),
+    )
+
+
+def _losses(model: LanguageModel, windows: Sequence[Window]) -> list[np.ndarray]:
+    lengths = [len(window.ids) for window in windows]
+    found: list[np.ndarray] = []
+    for batch in batches(range(len(windows)), lengths):
+        found += [
+            losses.nll[windows[i].first - 1 :]
+            for i, losses in zip(
+                batch, model.token_losses([windows[i].ids for i in batch]), strict=True
+            )
+        ]
+    return found
+
+
+def _error(losses: Sequence[np.ndarray]) -> float:
+    nll = np.concatenate(losses)
+    return float(nll.std() / math.sqrt(len(nll) - 1)) if len(nll) > 1 else math.nan
+
+
+def _receipt(model: LanguageModel, texts: Sequence[str], protocol: Protocol) -> Receipt:
+    window = protocol.window
+    if window is None and protocol.name != "per-story":
+        window = model.config.max_position_embeddings
+    scored = protocol.prefix != "none" and protocol.name != "llama.cpp"
+    return Receipt(
+        protocol={
+            "protocol": protocol.name,
+            "tokenizer": tokenizer_digest(model.tokenizer),
+            "prefix": protocol.prefix,
+            "first_token": "scored" if scored else "not scored",
+            "context": "none",
+            "window": window,
+            "stride": protocol.stride,
+            "remainder": protocol.remainder,
+            "averaging": protocol.averaging,
+            "text": digest(texts),
+        },
+        provenance=provenance(model),
+    )
