@@ -1,6 +1,7 @@
 """Types of the C core. Not public: use pyqtf, pyqtf.ops and pyqtf.tokenizer."""
 
 from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, TypedDict, final
 
 import numpy as np
@@ -106,3 +107,12 @@ def hash_blocks(data: Buffer | NDArray[Any], /) -> NDArray[np.uint64]: ...
 def limit(
     kind: str, seconds: float = 0.05, buffer: NDArray[np.uint8] | None = None, /
 ) -> tuple[str, float]: ...
+
+def train_bpe(
+    tokenizer: Tokenizer,
+    texts: Iterable[str | bytes],
+    vocab_size: int,
+    min_count: int,
+    lexicographic: bool,
+    /,
+) -> list[tuple[bytes, bytes]]: ...

@@ -6,7 +6,6 @@
 #include "core/bpe_tokenizer.h"
 #include "core/grow.h"
 #include "core/memory.h"
-#include "core/pool.h"
 #include "core/unicode.h"
 
 struct qtf_encoder {
@@ -22,6 +21,8 @@ struct qtf_encoder {
     qtf_encoding *out;
     qtf_error *error;
     bool offsets;
+    qtf_word_fn visit; /* words go there instead, unless NULL */
+    void *context;
     const uint8_t *text, *limit; /* what pieces point into, and where it may be read up to */
     size_t origin;               /* position of text[0] in the normalised string */
 };
@@ -171,6 +172,9 @@ static QTF_NOINLINE qtf_status encode_new(qtf_encoder *e, const uint8_t *word, s
 }
 
 QTF_INLINE qtf_status encode_word(qtf_encoder *e, const uint8_t *word, size_t n) {
+    if (QTF_UNLIKELY(e->visit != NULL)) {
+        return e->visit(e->context, word, n);
+    }
     if (n > QTF_CACHE_WORD) {
         return encode_new(e, word, n, NULL, NULL);
     }
@@ -344,53 +348,18 @@ qtf_status qtf_encode(qtf_tokenizer *tokenizer, const uint8_t *text, size_t n, u
     return status;
 }
 
-typedef struct {
-    qtf_tokenizer *tokenizer;
-    const uint8_t *const *texts;
-    const size_t *lengths;
-    size_t n_texts, chunk;
-    unsigned flags;
-    qtf_encoding *out;
-    qtf_status *status; /* [n_texts] */
-} batch;
-
-static void encode_chunk(void *context, int64_t task) {
-    const batch *b = context;
-    size_t first = (size_t)task * b->chunk;
-    size_t end = first + b->chunk < b->n_texts ? first + b->chunk : b->n_texts;
-    qtf_encoder *e = encoder_take(b->tokenizer);
-    for (size_t i = first; i < end; i++) {
-        qtf_error ignored; /* of several failures one is reported, found again by the caller */
-        b->status[i] =
-            e ? encode_with(e, b->texts[i], b->lengths[i], b->flags, &b->out[i], &ignored)
-              : QTF_NO_MEMORY;
-    }
-    if (e) {
-        encoder_give(b->tokenizer, e);
-    }
-}
-
-qtf_status qtf_encode_batch(qtf_tokenizer *tokenizer, const uint8_t *const *texts,
-                            const size_t *lengths, size_t n_texts, unsigned flags,
-                            qtf_encoding *out, size_t *failed, qtf_error *error) {
-    size_t chunk = n_texts / (8 * (size_t)qtf_pool_threads());
-    chunk = chunk < 1 ? 1 : chunk > 64 ? 64 : chunk;
-    batch b = {tokenizer, texts, lengths, n_texts, chunk, flags, out, NULL};
-    b.status = calloc(n_texts + 1, sizeof *b.status);
-    if (!b.status) {
+qtf_status qtf_visit_words(qtf_tokenizer *tokenizer, const uint8_t *text, size_t n,
+                           qtf_word_fn visit, void *context, qtf_error *error) {
+    qtf_encoder *e = encoder_take(tokenizer);
+    if (!e) {
         return QTF_NO_MEMORY;
     }
-    qtf_status status =
-        qtf_parallel_for((int64_t)((n_texts + chunk - 1) / chunk), encode_chunk, &b);
-    for (size_t i = 0; i < n_texts && status == QTF_OK; i++) {
-        if (b.status[i] != QTF_OK) {
-            *failed = i;
-            qtf_encoding again = {0};
-            status = qtf_encode(tokenizer, texts[i], lengths[i], flags, &again, error);
-            status = status == QTF_OK ? b.status[i] : status;
-            qtf_encoding_free(&again);
-        }
-    }
-    free(b.status);
+    qtf_encoding tokens = {0}; /* the added tokens */
+    e->visit = visit;
+    e->context = context;
+    qtf_status status = encode_with(e, text, n, 0, &tokens, error);
+    e->visit = NULL;
+    encoder_give(tokenizer, e);
+    qtf_encoding_free(&tokens);
     return status;
 }

@@ -80,6 +80,16 @@ qtf_status qtf_encode_batch(qtf_tokenizer *tokenizer, const uint8_t *const *text
                             const size_t *lengths, size_t n_texts, unsigned flags,
                             qtf_encoding *out, size_t *failed, qtf_error *error);
 
+/* Given each word of a text in turn; n >= 1. Anything but QTF_OK ends the visit. */
+typedef qtf_status (*qtf_word_fn)(void *context, const uint8_t *word, size_t n);
+
+/*
+ * Cut a text into words as for encoding, without tokenising them; added tokens are passed over.
+ * Errors: QTF_BAD_DATA when the text is not UTF-8, QTF_NO_MEMORY, and those of visit.
+ */
+qtf_status qtf_visit_words(qtf_tokenizer *tokenizer, const uint8_t *text, size_t n,
+                           qtf_word_fn visit, void *context, qtf_error *error);
+
 void qtf_encoding_free(qtf_encoding *encoding);
 
 /* Free a tokenizer's idle encoders. */

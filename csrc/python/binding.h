@@ -60,6 +60,7 @@ int qtf_py_add_packed(PyObject *module);
 int qtf_py_add_layers(PyObject *module);
 int qtf_py_add_attention(PyObject *module);
 int qtf_py_add_tokenizer(PyObject *module);
+int qtf_py_add_train(PyObject *module);
 int qtf_py_add_hash(PyObject *module);
 int qtf_py_add_loss(PyObject *module);
 int qtf_py_add_limits(PyObject *module);

@@ -22,6 +22,7 @@ PyMODINIT_FUNC PyInit__core(void) {
         qtf_py_add_layers,
         qtf_py_add_attention,
         qtf_py_add_tokenizer,
+        qtf_py_add_train,
         qtf_py_add_hash,
         qtf_py_add_loss,
         qtf_py_add_limits,

@@ -1,16 +1,14 @@
 /* The type Tokenizer: a core tokenizer and what Python asks of it. */
-#include "python/binding.h"
+#include "python/tokenizer.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-#include "core/bpe_tokenizer.h"
 
 typedef struct {
     PyObject_HEAD qtf_tokenizer *tokenizer;
 } tokenizer_object;
 
-static PyObject *raise_error(qtf_status status, const qtf_error *error) {
+PyObject *qtf_py_raise_error(qtf_status status, const qtf_error *error) {
     if (status == QTF_NO_MEMORY || status == QTF_ABORTED) {
         return qtf_py_raise(status, NULL);
     }
@@ -48,7 +46,7 @@ static PyObject *tokenizer_new(PyTypeObject *type, PyObject *args, PyObject *kwa
     Py_END_ALLOW_THREADS;
     PyBuffer_Release(&data);
     if (status != QTF_OK) {
-        return raise_error(status, &error);
+        return qtf_py_raise_error(status, &error);
     }
     tokenizer_object *self = (tokenizer_object *)type->tp_alloc(type, 0);
     if (!self) {
@@ -66,8 +64,7 @@ static void tokenizer_dealloc(PyObject *self) {
     Py_DECREF(type);
 }
 
-/* Borrow the UTF-8 of a str or bytes; -1 with TypeError or, for lone surrogates, ValueError. */
-static int borrow_text(PyObject *object, const uint8_t **text, size_t *n) {
+int qtf_py_borrow_text(PyObject *object, const uint8_t **text, size_t *n) {
     Py_ssize_t length;
     if (PyBytes_Check(object)) {
         *text = (const uint8_t *)PyBytes_AS_STRING(object);
@@ -119,7 +116,7 @@ static PyObject *tokenizer_encode(PyObject *self, PyObject *args) {
     const uint8_t *text;
     size_t n;
     if (!PyArg_ParseTuple(args, "Opp:encode", &object, &template, &plain) ||
-        borrow_text(object, &text, &n) < 0) {
+        qtf_py_borrow_text(object, &text, &n) < 0) {
         return NULL;
     }
     qtf_encoding encoding = {0};
@@ -129,7 +126,7 @@ static PyObject *tokenizer_encode(PyObject *self, PyObject *args) {
     status = qtf_encode(((tokenizer_object *)self)->tokenizer, text, n, make_flags(template, plain),
                         &encoding, &error);
     Py_END_ALLOW_THREADS;
-    PyObject *ids = status == QTF_OK ? new_ids(&encoding) : raise_error(status, &error);
+    PyObject *ids = status == QTF_OK ? new_ids(&encoding) : qtf_py_raise_error(status, &error);
     qtf_encoding_free(&encoding);
     return ids;
 }
@@ -151,7 +148,7 @@ static PyObject *tokenizer_encode_offsets(PyObject *self, PyObject *args) {
     const uint8_t *text;
     size_t n;
     if (!PyArg_ParseTuple(args, "Oppp:encode_offsets", &object, &template, &plain, &chars) ||
-        borrow_text(object, &text, &n) < 0) {
+        qtf_py_borrow_text(object, &text, &n) < 0) {
         return NULL;
     }
     unsigned flags = make_flags(template, plain) | QTF_ENCODE_OFFSETS;
@@ -164,7 +161,7 @@ static PyObject *tokenizer_encode_offsets(PyObject *self, PyObject *args) {
     Py_END_ALLOW_THREADS;
     PyObject *result = NULL;
     if (status != QTF_OK) {
-        raise_error(status, &error);
+        qtf_py_raise_error(status, &error);
     } else {
         PyObject *ids = new_ids(&encoding);
         PyObject *starts = new_positions(encoding.starts, encoding.n);
@@ -209,7 +206,7 @@ static PyObject *tokenizer_encode_batch(PyObject *self, PyObject *args) {
         goto done;
     }
     for (Py_ssize_t i = 0; i < n_texts; i++) {
-        if (borrow_text(PyTuple_GET_ITEM(list, i), &texts[i], &lengths[i]) < 0) {
+        if (qtf_py_borrow_text(PyTuple_GET_ITEM(list, i), &texts[i], &lengths[i]) < 0) {
             goto done;
         }
     }
@@ -220,7 +217,8 @@ static PyObject *tokenizer_encode_batch(PyObject *self, PyObject *args) {
         qtf_encode_batch(((tokenizer_object *)self)->tokenizer, texts, lengths, (size_t)n_texts,
                          make_flags(template, plain), encodings, &failed, &error);
     Py_END_ALLOW_THREADS;
-    result = status == QTF_OK ? list_of_ids(encodings, n_texts) : raise_error(status, &error);
+    result =
+        status == QTF_OK ? list_of_ids(encodings, n_texts) : qtf_py_raise_error(status, &error);
 done:
     for (Py_ssize_t i = 0; encodings && i < n_texts; i++) {
         qtf_encoding_free(&encodings[i]);
@@ -320,7 +318,7 @@ static PyObject *tokenizer_token_to_id(PyObject *self, PyObject *argument) {
     const uint8_t *text;
     size_t n;
     uint32_t id;
-    if (borrow_text(argument, &text, &n) < 0) {
+    if (qtf_py_borrow_text(argument, &text, &n) < 0) {
         return NULL;
     }
     if (qtf_token_find(((tokenizer_object *)self)->tokenizer, text, n, &id) != QTF_OK) {
@@ -357,13 +355,13 @@ static PyObject *tokenizer_add_special(PyObject *self, PyObject *args) {
     unsigned int id;
     qtf_error error;
     if (!PyArg_ParseTuple(args, "OI:add_special", &object, &id) ||
-        borrow_text(object, &content, &n) < 0) {
+        qtf_py_borrow_text(object, &content, &n) < 0) {
         return NULL;
     }
     qtf_status status =
         qtf_tokenizer_add_special(((tokenizer_object *)self)->tokenizer, content, n, id, &error);
     if (status != QTF_OK) {
-        return raise_error(status, &error);
+        return qtf_py_raise_error(status, &error);
     }
     Py_RETURN_NONE;
 }
@@ -423,9 +421,19 @@ static PyType_Spec spec = {
     .slots = slots,
 };
 
+/* The type, kept for checking arguments; the module owns a reference too. */
+static PyTypeObject *tokenizer_type;
+
+qtf_tokenizer *qtf_py_tokenizer(PyObject *object) {
+    if (!PyObject_TypeCheck(object, tokenizer_type)) {
+        PyErr_Format(PyExc_TypeError, "expected a Tokenizer, got %s", Py_TYPE(object)->tp_name);
+        return NULL;
+    }
+    return ((tokenizer_object *)object)->tokenizer;
+}
+
 int qtf_py_add_tokenizer(PyObject *module) {
     PyObject *type = PyType_FromSpec(&spec);
-    int status = type ? PyModule_AddObjectRef(module, "Tokenizer", type) : -1;
-    Py_XDECREF(type);
-    return status;
+    tokenizer_type = (PyTypeObject *)type;
+    return type ? PyModule_AddObjectRef(module, "Tokenizer", type) : -1;
 }

@@ -8,17 +8,22 @@ from pathlib import Path
 from typing import Any
 
 
-def byte_alphabet() -> list[str]:
-    """Return GPT-2's printable character for each byte, in the order of its vocabulary.
+def byte_spelling() -> list[str]:
+    """Return GPT-2's printable character for each byte, by the byte's value.
 
     Examples
     --------
-    >>> alphabet = byte_alphabet()
-    >>> len(alphabet), alphabet[0], alphabet[220]
-    (256, '!', 'Ġ')
+    >>> byte_spelling()[ord("a")], byte_spelling()[ord(" ")]
+    ('a', 'Ġ')
     """
-    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    return [chr(byte) for byte in printable] + [chr(0x100 + i) for i in range(256 - len(printable))]
+    printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
+    others = (chr(0x100 + i) for i in range(256))
+    return [chr(byte) if byte in printable else next(others) for byte in range(256)]
+
+
+def byte_alphabet() -> list[str]:
+    """Return the same characters in the order of GPT-2's vocabulary: by code point."""
+    return sorted(byte_spelling())
 
 
 def byte_level_json(
