@@ -8,9 +8,9 @@ import sys
 from collections.abc import Sequence
 
 from pyqtf import __version__
-from pyqtf.cli import bench, info, scaling, score
+from pyqtf.cli import bench, info, scaling, score, tokenize
 
-_COMMANDS = (scaling, score, bench, info)
+_COMMANDS = (scaling, score, tokenize, bench, info)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,0 +1,32 @@
+"""``pyqtf tokenize``: the tokens of a text."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def add_to(commands: Any) -> None:
+    """Add the command to argparse's subparsers."""
+    parser = commands.add_parser("tokenize", help="ids, pieces and counts of a text's tokens")
+    parser.add_argument("file", metavar="FILE", help="a UTF-8 text file; - for standard input")
+    parser.add_argument(
+        "--model",
+        metavar="NAME|PATH",
+        help="whose tokenizer: a bundled model, a model's folder, tokenizer.json, .gguf, .tiktoken",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Print a line for each token, and the counts."""
+    from pyqtf.tokenizer.show import find_tokenizer, token_lines
+
+    tokenizer = find_tokenizer(args.model)
+    text = sys.stdin.buffer.read() if args.file == "-" else Path(args.file).read_bytes()
+    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    for line in token_lines(tokenizer, text, colour=colour):
+        print(line)

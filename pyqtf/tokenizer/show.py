@@ -1,0 +1,72 @@
+"""Tokens for people to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pyqtf.tokenizer.tokenizer import Tokenizer
+
+# ANSI backgrounds that black letters stand out on.
+_COLOURS = (43, 46, 42, 45, 47)
+
+
+def find_tokenizer(name_or_path: str | None) -> Tokenizer:
+    """Open the tokenizer of a bundled model, a model's folder, or a file; by default pyqtf's own.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such name, file or folder.
+    """
+    from pyqtf import bundled
+
+    names = bundled.names()
+    if name_or_path is None or name_or_path in names:
+        return Tokenizer.from_file(bundled.path(names[0]).parent)
+    if not Path(name_or_path).exists():
+        raise FileNotFoundError(
+            f"{name_or_path!r} is neither a file or folder nor a model that comes with pyqtf "
+            f"({', '.join(names)})"
+        )
+    return Tokenizer.from_file(name_or_path)
+
+
+def piece(token: bytes) -> str:
+    r"""Return the text of one token with everything invisible but the space escaped.
+
+    Examples
+    --------
+    >>> piece(b" caf\xc3\xa9\n"), piece(b"\xe4\xbd")
+    (' café\\n', '\\xe4\\xbd')
+    """
+    text = token.decode("utf-8", "backslashreplace")
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
+    )
+
+
+def token_lines(tokenizer: Tokenizer, text: str | bytes, *, colour: bool = False) -> Iterator[str]:
+    r"""Yield a line for each token, its id and its piece, and one that counts them.
+
+    Examples
+    --------
+    >>> tokenizer = Tokenizer.from_json(Tokenizer.example_json())
+    >>> for line in token_lines(tokenizer, "the é"):
+    ...     print(line)
+       257  'the'
+       220  ' '
+       127  '\xc3'
+       102  '\xa9'
+    4 tokens, 5 characters, 6 bytes; 1.50 bytes a token
+    """
+    data = text.encode() if isinstance(text, str) else text
+    ids = tokenizer.encode(data)
+    for i, token_id in enumerate(ids.tolist()):
+        shown = piece(tokenizer.token_bytes(token_id))
+        if colour:
+            shown = f"\x1b[30;{_COLOURS[i % len(_COLOURS)]}m{shown}\x1b[0m"
+        yield f"{token_id:6d}  '{shown}'"
+    n_characters = len(data.decode("utf-8"))
+    rate = f"; {len(data) / ids.size:.2f} bytes a token" if ids.size else ""
+    yield f"{ids.size} tokens, {n_characters} characters, {len(data)} bytes{rate}"
