@@ -46,6 +46,8 @@ def load(name_or_path: str | os.PathLike[str], *, quant: str | None = None) -> M
         don't fit its config.
     ValueError
         `quant` is neither of the two, or not what a saved file holds.
+    MemoryError
+        The model won't fit into the memory that is free.
 
     Examples
     --------

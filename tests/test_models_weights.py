@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from random_models import write_model
 
+from pyqtf._memory import available_memory
 from pyqtf.formats import FormatError, open_folder, save_safetensors
 from pyqtf.models import read_config
+from pyqtf.models import weights as weights_module
 from pyqtf.models.weights import load_weights, resolve_tied
 
 Q1 = "model.layers.1.self_attn.q_proj.weight"
@@ -120,6 +122,43 @@ def test_weights_that_are_not_finite_are_named(quant, value, dtype, tmp_path):
     folder = write(tmp_path, **{"model.layers.0.self_attn.v_proj.bias": bad[7, :6]})
     with pytest.raises(FormatError, match=rf"v_proj.bias' holds {value} at \[3\]"):
         load(folder, quant)
+
+
+@pytest.mark.parametrize("quant", ["q8", "f32"])
+@pytest.mark.parametrize("tied", [True, False])
+def test_the_memory_is_known_before(quant, tied, tmp_path):
+    config, _, weights = load(write(tmp_path, tied=tied), quant)
+    parts = [weights.embed, weights.norm, *([] if tied else [weights.head])]
+    parts += [value for layer in weights.layers for value in vars(layer).values()]
+    expected = sum(part.nbytes for part in parts if part is not None)
+    assert weights_module.packed_bytes(config, quant) == expected
+
+
+def test_a_model_that_does_not_fit_is_refused_before(tmp_path, monkeypatch):
+    config = read_config(write(tmp_path))
+    for quant, advice in [("f32", "q8 would fit"), ("q8", "choose a smaller model")]:
+        free = weights_module.packed_bytes(config, "q8") + 100_000_000 - (quant == "q8")
+        monkeypatch.setattr(weights_module, "available_memory", lambda: free)  # noqa: B023
+        with pytest.raises(MemoryError, match=rf"{quant} needs 0\.1 GB, and 0\.1 GB .*{advice}"):
+            load(tmp_path, quant)
+        if quant == "f32":
+            load(tmp_path, "q8")
+
+
+def test_memory_within_a_container(tmp_path):
+    def tell(name, text):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    assert available_memory(tmp_path) > 2**60
+    tell("proc/meminfo", "MemTotal: 99 kB\nMemAvailable:   2000 kB\n")
+    assert available_memory(tmp_path) == 2_048_000
+    tell("sys/fs/cgroup/memory.current", "300000\n")
+    tell("sys/fs/cgroup/memory.max", "max\n")
+    assert available_memory(tmp_path) == 2_048_000
+    tell("sys/fs/cgroup/memory.max", "1000000\n")
+    assert available_memory(tmp_path) == 700_000
 
 
 def test_the_fingerprint_is_that_of_config_and_weights(tmp_path):

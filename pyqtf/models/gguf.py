@@ -178,7 +178,8 @@ def gguf_metadata(config: ModelConfig, name: str) -> Mapping[str, Any]:
     Raises
     ------
     FormatError
-        llama.cpp doesn't know the family by a name that pyqtf knows.
+        llama.cpp doesn't know the family by a name that pyqtf knows, or the model's rotary
+        embedding is scaled.
 
     Examples
     --------
@@ -192,6 +193,8 @@ def gguf_metadata(config: ModelConfig, name: str) -> Mapping[str, Any]:
             f"a model of family {family!r} can't be written as GGUF; "
             f"families that can: {', '.join(_ARCHITECTURES)}"
         )
+    if config.rope_scaling is not None:
+        raise FormatError("a model with a scaled rotary embedding can't be written as GGUF")
     values = {f"{family}.{key}": getattr(config, field) for field, (_, key) in _SIZES.items()}
     return {
         "general.architecture": family,

@@ -13,11 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyqtf import _core
+from pyqtf._memory import available_memory
 from pyqtf.formats import FormatError, Tensor
 from pyqtf.formats.digest import Digest
 from pyqtf.formats.gguf_types import READABLE
 from pyqtf.models.config import ModelConfig
 from pyqtf.models.registry import FAMILIES, IGNORED, TensorTable, tensor_shapes
+
+# Weights that share a scale in q8.
+_GROUP = 128
+# What packing and scoring take beside the weights.
+_WORKING_BYTES = 100_000_000
 
 
 @dataclass(frozen=True)
@@ -137,6 +143,39 @@ def part_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
+def packed_bytes(config: ModelConfig, quant: str) -> int:
+    """Return how much memory a model's weights take.
+
+    Examples
+    --------
+    >>> config = ModelConfig("qwen2", 100, 32, 1, 4, 2, 8, 64, 1e4, 1e-6, 512, True)
+    >>> packed_bytes(config, "q8") < packed_bytes(config, "f32") / 3
+    True
+    """
+    total = 0
+    for shape in part_shapes(config).values():
+        if len(shape) == 1:
+            total += 4 * shape[0]
+        else:
+            # Matrices are padded to 32 rows and, in q8, to four columns.
+            rows, columns = -(-shape[0] // 32) * 32, shape[1]
+            f32 = quant == "f32"
+            row = 4 * columns if f32 else -(-columns // 4) * 4 + 4 * -(-columns // _GROUP)
+            total += rows * row
+    return total
+
+
+def _check_memory(config: ModelConfig, quant: str) -> None:
+    needed, free = packed_bytes(config, quant) + _WORKING_BYTES, available_memory()
+    if needed > free:
+        smaller = packed_bytes(config, "q8") + _WORKING_BYTES
+        advice = "q8 would fit" if smaller <= free else "choose a smaller model"
+        raise MemoryError(
+            f"the model in {quant} needs {needed / 1e9:.2g} GB, and {free / 1e9:.2g} GB are free; "
+            f"{advice}"
+        )
+
+
 def _some(names: list[str]) -> str:
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return f"tensors {', '.join(map(repr, names[:3]))}{more}:"
@@ -158,8 +197,11 @@ def load_weights(tensors: Mapping[str, Tensor], config: ModelConfig, quant: str 
     ------
     FormatError
         As `check_tensors`, or a weight is NaN or infinite.
+    MemoryError
+        The packed weights won't fit into the memory that is free: said before any is read.
     """
     check_tensors(tensors, config)
+    _check_memory(config, quant)
     loader = _Loader(tensors, config, quant)
     embed = loader.matrix("embed")
     return Weights(
@@ -231,7 +273,7 @@ def _widen(array: NDArray[Any]) -> NDArray[np.float32]:
 
 def _group(parts: Sequence[Tensor]) -> int:
     """Return how many weights share a scale in q8: as in the file, if that is 8-bit already."""
-    return 32 if all(part.dtype == "Q8_0" for part in parts) else 128
+    return 32 if all(part.dtype == "Q8_0" for part in parts) else _GROUP
 
 
 def _check_finite(tensor: Tensor) -> None:
