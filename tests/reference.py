@@ -55,6 +55,17 @@ def rms_norm(x, weight, eps):
     return x / np.sqrt((x**2).mean(-1, keepdims=True) + eps) * weight
 
 
+def layer_norm(x, weight, bias, eps):
+    x = x.astype(np.float64)
+    d = x - x.mean(-1, keepdims=True)
+    return d / np.sqrt((d**2).mean(-1, keepdims=True) + eps) * weight + bias
+
+
+def gelu(x):
+    x = x.astype(np.float64)
+    return 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
+
+
 def rope(x, cos, sin, positions, n_heads):
     """x [T, width]; pairs are (i, i + head_dim / 2)."""
     out = x.astype(np.float64)

@@ -19,8 +19,9 @@ def test_figures_hang_together(result):
     score = result["score"]
     assert score["n_tokens"] == 40 and len(score["seconds"]) == 2
     assert score["share_of_limit"] > 0
-    assert sum(v for k, v in result["kernel_seconds"].items() if k != "all") <= (
-        result["kernel_seconds"]["all"]
+    assert (
+        sum(v for k, v in result["kernel_seconds"].items() if k != "all")
+        <= (result["kernel_seconds"]["all"])
     )
     assert result["peak_rss"] >= result["load_peak_rss"] > 0
     assert json.loads(json.dumps(result)) == result

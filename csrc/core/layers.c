@@ -14,7 +14,8 @@ typedef struct {
     int64_t d; /* numbers in a row of the result */
     const float *x;
     float *out;
-    const float *weight; /* rms_norm */
+    const float *weight; /* rms_norm, layer_norm */
+    const float *bias;   /* layer_norm */
     float eps;
     const float *cosine, *sine; /* rope; x is out */
     const int64_t *positions;
@@ -47,6 +48,21 @@ qtf_status qtf_rms_norm(const float *x, const float *weight, float eps, int64_t 
                         float *out) {
     layer_job job = {.rows = rows, .d = d, .x = x, .out = out, .weight = weight, .eps = eps};
     return run(&job, rms_norm_task);
+}
+
+static void layer_norm_task(void *context, int64_t task) {
+    const layer_job *job = context;
+    for (int64_t i = task * job->rows_per_task; i < end_row(job, task); i++) {
+        job->kernels->layer_norm(job->x + i * job->d, job->weight, job->bias, job->eps,
+                                 job->out + i * job->d, (size_t)job->d);
+    }
+}
+
+qtf_status qtf_layer_norm(const float *x, const float *weight, const float *bias, float eps,
+                          int64_t rows, int64_t d, float *out) {
+    layer_job job = {
+        .rows = rows, .d = d, .x = x, .out = out, .weight = weight, .bias = bias, .eps = eps};
+    return run(&job, layer_norm_task);
 }
 
 static void rope_task(void *context, int64_t task) {
@@ -87,4 +103,16 @@ static void swiglu_task(void *context, int64_t task) {
 qtf_status qtf_swiglu(const float *gate_up, int64_t rows, int64_t f, float *out) {
     layer_job job = {.rows = rows, .d = f, .x = gate_up, .out = out};
     return run(&job, swiglu_task);
+}
+
+static void gelu_task(void *context, int64_t task) {
+    const layer_job *job = context;
+    for (int64_t i = task * job->rows_per_task; i < end_row(job, task); i++) {
+        job->kernels->gelu(job->x + i * job->d, job->out + i * job->d, (size_t)job->d);
+    }
+}
+
+qtf_status qtf_gelu(const float *x, int64_t rows, int64_t d, float *out) {
+    layer_job job = {.rows = rows, .d = d, .x = x, .out = out};
+    return run(&job, gelu_task);
 }

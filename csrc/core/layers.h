@@ -14,6 +14,13 @@ qtf_status qtf_rms_norm(const float *x, const float *weight, float eps, int64_t 
                         float *out);
 
 /*
+ * out [rows, d] = (x [rows, d] - mean) / sqrt(variance + eps) * weight [d] + bias [d], with mean
+ * and variance over d. d >= 1. out may be x.
+ */
+qtf_status qtf_layer_norm(const float *x, const float *weight, const float *bias, float eps,
+                          int64_t rows, int64_t d, float *out);
+
+/*
  * Rotary embedding in place. Row i of x [rows, width] starts with n_heads heads of 2 * half
  * numbers; each is turned by the angles of position positions[i], whose cosines and sines are rows
  * of cosine and sine [n_positions, half]: (a, b) = (x[j], x[j + half]) become
@@ -25,5 +32,10 @@ qtf_status qtf_rope(float *x, int64_t rows, int64_t width, const float *cosine, 
 
 /* out [rows, f] = silu(gate) * up, where row i of gate_up [rows, 2 f] is gate then up. */
 qtf_status qtf_swiglu(const float *gate_up, int64_t rows, int64_t f, float *out);
+
+/* out [rows, d] = 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))), GELU's tanh form. out may be
+ * x.
+ */
+qtf_status qtf_gelu(const float *x, int64_t rows, int64_t d, float *out);
 
 #endif

@@ -68,6 +68,15 @@ static void qtf_rms_norm__avx2(const float *x, const float *weight, float eps, f
     rms_norm_body(x, weight, eps, out, n);
 }
 
+static void qtf_layer_norm__avx2(const float *x, const float *weight, const float *bias, float eps,
+                                 float *out, size_t n) {
+    layer_norm_body(x, weight, bias, eps, out, n);
+}
+
+static void qtf_gelu__avx2(const float *x, float *out, size_t n) {
+    gelu_body(x, out, n);
+}
+
 static void qtf_rope__avx2(float *x, const float *cosine, const float *sine, size_t n_heads,
                            size_t half) {
     rope_body(x, cosine, sine, n_heads, half);
@@ -118,6 +127,8 @@ void qtf_fill_avx2(qtf_kernels *table) {
     table->gemm.widen_f16 = qtf_widen_f16__avx2;
     table->gemm.widen_bf16 = qtf_widen_bf16__avx2;
     table->rms_norm = qtf_rms_norm__avx2;
+    table->layer_norm = qtf_layer_norm__avx2;
+    table->gelu = qtf_gelu__avx2;
     table->rope = qtf_rope__avx2;
     table->swiglu = qtf_swiglu__avx2;
     table->attention_pack = qtf_attention_pack__avx2;

@@ -45,6 +45,15 @@ static void qtf_rms_norm__avx512vnni(const float *x, const float *weight, float 
     rms_norm_body(x, weight, eps, out, n);
 }
 
+static void qtf_layer_norm__avx512vnni(const float *x, const float *weight, const float *bias,
+                                       float eps, float *out, size_t n) {
+    layer_norm_body(x, weight, bias, eps, out, n);
+}
+
+static void qtf_gelu__avx512vnni(const float *x, float *out, size_t n) {
+    gelu_body(x, out, n);
+}
+
 static void qtf_rope__avx512vnni(float *x, const float *cosine, const float *sine, size_t n_heads,
                                  size_t half) {
     rope_body(x, cosine, sine, n_heads, half);
@@ -94,6 +103,8 @@ void qtf_fill_avx512vnni(qtf_kernels *table) {
     table->gemm.quantise_row = qtf_quantise_row__avx512vnni;
     table->gemm.quantise_i8 = qtf_quantise_i8__avx512vnni;
     table->rms_norm = qtf_rms_norm__avx512vnni;
+    table->layer_norm = qtf_layer_norm__avx512vnni;
+    table->gelu = qtf_gelu__avx512vnni;
     table->rope = qtf_rope__avx512vnni;
     table->swiglu = qtf_swiglu__avx512vnni;
     table->attention_pack = qtf_attention_pack__avx512vnni;

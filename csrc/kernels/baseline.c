@@ -68,6 +68,15 @@ static void qtf_rms_norm__baseline(const float *x, const float *weight, float ep
     rms_norm_body(x, weight, eps, out, n);
 }
 
+static void qtf_layer_norm__baseline(const float *x, const float *weight, const float *bias,
+                                     float eps, float *out, size_t n) {
+    layer_norm_body(x, weight, bias, eps, out, n);
+}
+
+static void qtf_gelu__baseline(const float *x, float *out, size_t n) {
+    gelu_body(x, out, n);
+}
+
 static void qtf_rope__baseline(float *x, const float *cosine, const float *sine, size_t n_heads,
                                size_t half) {
     rope_body(x, cosine, sine, n_heads, half);
@@ -119,6 +128,8 @@ void qtf_fill_baseline(qtf_kernels *table) {
     table->gemm.widen_f16 = qtf_widen_f16__baseline;
     table->gemm.widen_bf16 = qtf_widen_bf16__baseline;
     table->rms_norm = qtf_rms_norm__baseline;
+    table->layer_norm = qtf_layer_norm__baseline;
+    table->gelu = qtf_gelu__baseline;
     table->rope = qtf_rope__baseline;
     table->swiglu = qtf_swiglu__baseline;
     table->attention_pack = qtf_attention_pack__baseline;

@@ -63,12 +63,21 @@ typedef struct qtf_kernels {
      * allowed. */
     void (*rms_norm)(const float *x, const float *weight, float eps, float *out, size_t n);
 
+    /* One row of LayerNorm: out[i] = (x[i] - mean) / sqrt(variance + eps) * weight[i] + bias[i],
+     * i < n, n >= 1. In place is allowed. */
+    void (*layer_norm)(const float *x, const float *weight, const float *bias, float eps,
+                       float *out, size_t n);
+
     /* One position's rotary embedding, in place: x [n_heads, 2 half] turned by cosine, sine [half]:
      * pairs are (i, i + half), as in Hugging Face's rotate_half. */
     void (*rope)(float *x, const float *cosine, const float *sine, size_t n_heads, size_t half);
 
     /* out[i] = gate[i] / (1 + exp(-gate[i])) * up[i], i < n. */
     void (*swiglu)(const float *gate, const float *up, float *out, size_t n);
+
+    /* out[i] = 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))), x = x[i], i < n. In place is
+     * allowed. */
+    void (*gelu)(const float *x, float *out, size_t n);
 
     /* Lay out one key tile: n <= QTF_KEY_TILE rows of k and v, strides in floats, become
      * keys [head_dim, QTF_KEY_TILE], padded with zeros, and values [n, width]. */

@@ -44,6 +44,31 @@ QTF_INLINE void rms_norm_body(const float *x, const float *weight, float eps, fl
     }
 }
 
+/* x[i] - mean, and 0 in the lanes behind n. */
+QTF_INLINE vf deviation(const float *x, int n, vf mean) {
+    return vf_select_n(vf_sub(vf_load_n(x, n), mean), vf_set1(0.0f), n);
+}
+
+QTF_INLINE void layer_norm_body(const float *x, const float *weight, const float *bias, float eps,
+                                float *out, size_t n) {
+    vf sum = vf_set1(0.0f), squares = vf_set1(0.0f);
+    for (size_t i = 0; i < n; i += VF) {
+        sum = vf_add(sum, vf_load_n(x + i, n - i < VF ? (int)(n - i) : VF));
+    }
+    vf mean = vf_set1(vf_sum(sum) / (float)n);
+    for (size_t i = 0; i < n; i += VF) {
+        vf d = deviation(x + i, n - i < VF ? (int)(n - i) : VF, mean);
+        squares = vf_fma(d, d, squares);
+    }
+    vf scale = vf_set1(1.0f / sqrtf(vf_sum(squares) / (float)n + eps));
+    for (size_t i = 0; i < n; i += VF) {
+        int rest = n - i < VF ? (int)(n - i) : VF;
+        vf y = vf_mul(deviation(x + i, rest, mean), scale);
+        vf_store_n(out + i, vf_fma(y, vf_load_n(weight + i, rest), vf_load_n(bias + i, rest)),
+                   rest);
+    }
+}
+
 QTF_INLINE void rope_body(float *x, const float *cosine, const float *sine, size_t n_heads,
                           size_t half) {
     for (size_t h = 0; h < n_heads; h++, x += 2 * half) {
@@ -78,6 +103,24 @@ QTF_INLINE void swiglu_body(const float *gate, const float *up, float *out, size
     if (i < n) {
         int rest = (int)(n - i);
         vf_store_n(out + i, silu_times(vf_load_n(gate + i, rest), vf_load_n(up + i, rest)), rest);
+    }
+}
+
+/*
+ * 0.5 x (1 + tanh u) = x / (1 + exp(-2 u)), u = sqrt(2 / pi) (x + 0.044715 x^3). exp stops at 2e38:
+ * below -100 the quotient is held at the -5e-37 that it has there.
+ */
+QTF_INLINE vf gelu_tanh(vf x) {
+    x = vf_where_less(x, vf_set1(-100.0f), vf_set1(-100.0f), x);
+    vf cubic = vf_fma(vf_mul(vf_mul(x, x), vf_set1(0.044715f)), x, x);
+    vf e = vf_exp(vf_mul(cubic, vf_set1(-1.5957691216057308f)));
+    return vf_div(x, vf_add(vf_set1(1.0f), e));
+}
+
+QTF_INLINE void gelu_body(const float *x, float *out, size_t n) {
+    for (size_t i = 0; i < n; i += VF) {
+        int rest = n - i < VF ? (int)(n - i) : VF;
+        vf_store_n(out + i, gelu_tanh(vf_load_n(x + i, rest)), rest);
     }
 }
 

@@ -1,4 +1,4 @@
-/* rms_norm, rope, swiglu. */
+/* rms_norm, layer_norm, rope, swiglu, gelu. */
 
 #include "python/binding.h"
 
@@ -147,6 +147,79 @@ done:
     return result;
 }
 
+static PyObject *layer_norm(PyObject *module, PyObject *args, PyObject *kwargs) {
+    (void)module;
+    static char *names[] = {"x", "weight", "bias", "eps", "out", NULL};
+    PyObject *x_object, *weight_object, *bias_object, *out_object = NULL;
+    double eps;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOd|O:layer_norm", names, &x_object,
+                                     &weight_object, &bias_object, &eps, &out_object)) {
+        return NULL;
+    }
+    PyArrayObject *weight = NULL, *bias = NULL, *out = NULL;
+    PyArrayObject *x = qtf_py_input(x_object, "x", NPY_FLOAT32, 2);
+    if (!x || !(weight = qtf_py_input(weight_object, "weight", NPY_FLOAT32, 1)) ||
+        !(bias = qtf_py_input(bias_object, "bias", NPY_FLOAT32, 1))) {
+        goto done;
+    }
+    npy_intp rows = PyArray_DIM(x, 0), d = PyArray_DIM(x, 1);
+    if (d < 1 || PyArray_DIM(weight, 0) != d || PyArray_DIM(bias, 0) != d) {
+        PyErr_Format(PyExc_ValueError,
+                     "weight and bias: expected one number for each of x's columns, at least 1; "
+                     "got %zd and %zd for x of [%zd, %zd]",
+                     (Py_ssize_t)PyArray_DIM(weight, 0), (Py_ssize_t)PyArray_DIM(bias, 0),
+                     (Py_ssize_t)rows, (Py_ssize_t)d);
+        goto done;
+    }
+    if (!(eps >= 0.0 && eps <= 1e30)) {
+        PyErr_SetString(PyExc_ValueError, "eps: expected a finite number, 0 or above");
+        goto done;
+    }
+    out = apart(out_object, PyArray_DIMS(x), x, "x");
+    if (out && (qtf_py_overlap(out, weight) || qtf_py_overlap(out, bias))) {
+        PyErr_SetString(PyExc_ValueError,
+                        "out: expected memory apart from weight's and bias's, got an overlap");
+        Py_CLEAR(out);
+    }
+    if (out) {
+        qtf_status status;
+        Py_BEGIN_ALLOW_THREADS;
+        status = qtf_layer_norm(PyArray_DATA(x), PyArray_DATA(weight), PyArray_DATA(bias),
+                                (float)eps, rows, d, PyArray_DATA(out));
+        Py_END_ALLOW_THREADS;
+        out = (PyArrayObject *)finish(status, out);
+    }
+done:
+    Py_XDECREF(x);
+    Py_XDECREF(weight);
+    Py_XDECREF(bias);
+    return (PyObject *)out;
+}
+
+static PyObject *gelu(PyObject *module, PyObject *args, PyObject *kwargs) {
+    (void)module;
+    static char *names[] = {"x", "out", NULL};
+    PyObject *x_object, *out_object = NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|O:gelu", names, &x_object, &out_object)) {
+        return NULL;
+    }
+    PyArrayObject *x = qtf_py_input(x_object, "x", NPY_FLOAT32, 2), *out = NULL;
+    if (!x) {
+        return NULL;
+    }
+    if (PyArray_DIM(x, 1) < 1) {
+        PyErr_SetString(PyExc_ValueError, "x: expected at least one column, got none");
+    } else if ((out = apart(out_object, PyArray_DIMS(x), x, "x"))) {
+        qtf_status status;
+        Py_BEGIN_ALLOW_THREADS;
+        status = qtf_gelu(PyArray_DATA(x), PyArray_DIM(x, 0), PyArray_DIM(x, 1), PyArray_DATA(out));
+        Py_END_ALLOW_THREADS;
+        out = (PyArrayObject *)finish(status, out);
+    }
+    Py_DECREF(x);
+    return (PyObject *)out;
+}
+
 static PyObject *swiglu(PyObject *module, PyObject *args, PyObject *kwargs) {
     (void)module;
     static char *names[] = {"gate_up", "out", NULL};
@@ -180,6 +253,9 @@ static PyMethodDef methods[] = {
      "rms_norm(x, weight, eps, out=None) -> out"},
     {"rope", (PyCFunction)(void (*)(void))rope, KEYWORDS,
      "rope(x, cos, sin, positions, n_heads), in place"},
+    {"layer_norm", (PyCFunction)(void (*)(void))layer_norm, KEYWORDS,
+     "layer_norm(x, weight, bias, eps, out=None) -> out"},
+    {"gelu", (PyCFunction)(void (*)(void))gelu, KEYWORDS, "gelu(x, out=None) -> out, tanh form"},
     {"swiglu", (PyCFunction)(void (*)(void))swiglu, KEYWORDS, "swiglu(gate_up, out=None) -> out"},
     {NULL, NULL, 0, NULL},
 };
