@@ -97,14 +97,14 @@ if LM_EVAL:
         tokenizer = transformers.PreTrainedTokenizerFast(
             tokenizer_file=str(folder / "tokenizer.json")
         )
-        tokenizer.eos_token = tokenizer.convert_ids_to_tokens(0)
+        tokenizer.eos_token = "<|endoftext|>"
         tokenizer.save_pretrained(folder)
         harness = HFLM(pretrained=str(folder), device="cpu", dtype="float32", max_length=100,
                        batch_size=4)  # fmt: skip
         texts = [text, text[:50]]
         requests = [Instance("loglikelihood_rolling", {}, (one,), i) for i, one in enumerate(texts)]
         expected = -sum(harness.loglikelihood_rolling(requests, disable_tqdm=True))
-        model.tokenizer.eos_token_id = 0
+        model.tokenizer.eos_token_id = tokenizer.eos_token_id
         found = measure(model, texts, "lm-eval", window=100)
         assert found.nll == pytest.approx(expected, rel=1e-5)
 
