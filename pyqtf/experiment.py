@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,12 @@ _BUNDLED = {
 }
 
 
+_PROTOCOL = (
+    "per-story: every story alone, nothing put before it, its first token not scored; "
+    "one mean over all scored tokens"
+)
+
+
 @dataclass(frozen=True, eq=False)
 class ScalingRun:
     """A finished experiment.
@@ -38,7 +45,7 @@ class ScalingRun:
     results, tokens : DataFrame
         What `pyqtf.evaluate` and `pyqtf.evaluate_tokens` return.
     out : Path
-        Folder with results.csv, tokens.csv, scaling.png and report.html.
+        Folder with results.csv, tokens.csv, receipts.json, scaling.png and report.html.
     """
 
     results: pd.DataFrame
@@ -58,7 +65,11 @@ class ScalingRun:
         except ValueError as error:
             parts.append(textwrap.fill(f"Not compared: {error}.", width))
         parts += [textwrap.fill(sentence, width) for sentence in concerns(self.results)]
-        parts.append(f"Wrote results.csv, tokens.csv, scaling.png and report.html to {self.out}/")
+        parts.append(
+            f"The report is {self.out / 'report.html'}
+"
+            "Beside it: results.csv, tokens.csv, receipts.json, scaling.png"
+        )
         return "\n\n".join(parts)
 
 
@@ -102,7 +113,7 @@ def run_scaling(
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     run = run_scaling(pyqtf.bundled.names()[:2], out=folder, progress=False)
     ...     sorted(file.name for file in Path(folder).iterdir())
-    ['cache', 'report.html', 'results.csv', 'scaling.png', 'tokens.csv']
+    ['cache', 'receipts.json', 'report.html', 'results.csv', 'scaling.png', 'tokens.csv']
     """
     items, source = _stories(stories)
     if models is None:
@@ -126,10 +137,12 @@ def run_scaling(
         results,
         scores=[scored.score for scored in _extremes(done)],
         source=source,
-        facts=about(),
+        facts={**about(), "protocol": _PROTOCOL},
     )
     write_atomically(folder / "results.csv", results.to_csv(index=False, lineterminator="\n"))
     write_atomically(folder / "tokens.csv", tokens.to_csv(index=False, lineterminator="\n"))
+    receipts = [asdict(scored.receipt) for scored in done if scored.story_idx == 0]
+    write_atomically(folder / "receipts.json", json.dumps(receipts, indent=1, ensure_ascii=False))
     write_atomically(folder / "scaling.png", png(scaling(results)))
     write_atomically(folder / "report.html", page)
     return ScalingRun(results, tokens, folder)

@@ -1,5 +1,6 @@
 """The command line over fake models: words, files, errors, interruption."""
 
+import json
 import os
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from pyqtf.plot.table import number
 
 STORIES = [f"Story {i} is about a cat. " + "It ran. " * (i % 5) for i in range(12)]
 SIZES = {"small": 1000, "middle": 5000, "large": 20000}
-FILES = ["report.html", "results.csv", "scaling.png", "tokens.csv"]
+FILES = ["receipts.json", "report.html", "results.csv", "scaling.png", "tokens.csv"]
 
 
 class Named(BigramModel):
@@ -66,7 +67,7 @@ def test_scaling_without_arguments(tmp_path, capsys):
     folder = tmp_path / "pyqtf-scaling"
     assert visible(folder) == FILES
     for words in (*SIZES, "perplexity", "95 % interval", "bits/byte", "tokens/s", "p (Holm)",
-                  "small -> middle", "middle -> large", "pyqtf-scaling/"):  # fmt: skip
+                  "small -> middle", "middle -> large", "pyqtf-scaling/report.html"):  # fmt: skip
         assert words in out
     assert max(map(len, out.splitlines())) <= 80
 
@@ -82,6 +83,10 @@ def test_result_files_follow_their_schema(tmp_path):
     assert len(tokens) == df["n_scored"].sum()
     again = pyqtf.evaluate([Named("small")], STORIES, progress=False)
     assert df["nll"][:12].tolist() == again["nll"].tolist()  # CSV keeps every bit
+    receipts = json.loads((tmp_path / "o" / "receipts.json").read_text(encoding="utf-8"))
+    assert [receipt["provenance"]["model"] for receipt in receipts] == list(SIZES)
+    protocols = [receipt["protocol"] for receipt in receipts]
+    assert protocols[0]["protocol"] == "per-story" and protocols == protocols[:1] * 3
     assert (tmp_path / "o" / "scaling.png").read_bytes().startswith(b"\x89PNG")
     page = (tmp_path / "o" / "report.html").read_text(encoding="utf-8")
     assert "avx" in page or "baseline" in page

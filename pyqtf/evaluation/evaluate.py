@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from pyqtf.evaluation.batches import batches
 from pyqtf.evaluation.cache import Cache, Entry, key
 from pyqtf.evaluation.interface import LanguageModel
+from pyqtf.evaluation.protocol import PER_STORY
+from pyqtf.evaluation.receipt import Receipt, make_receipt
 from pyqtf.evaluation.score import Score, check_ids, encode, join
 from pyqtf.evaluation.stories import Story, as_stories
 
@@ -65,6 +67,7 @@ class Scored:
     story: Story
     score: Score
     seconds: float
+    receipt: Receipt
 
     def row(self) -> dict[str, Any]:
         """The row of this story in the results (`RESULT_COLUMNS`, then the story's own)."""
@@ -232,6 +235,7 @@ def _score_model(
         except ValueError as error:
             raise ValueError(f"story {index}: {error}") from None
         sequences.append(ids)
+    receipt = make_receipt(model, [item["text"] for item in items], PER_STORY)
     entries = _losses(model, sequences, cache, advance)
     for index, (item, ids, entry) in enumerate(zip(items, sequences, entries, strict=True)):
         yield Scored(
@@ -243,6 +247,7 @@ def _score_model(
             story=item,
             score=join(model.name, model.tokenizer, item["text"], ids, 0, entry.losses),
             seconds=entry.seconds,
+            receipt=receipt,
         )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from pyqtf.evaluation.batches import batches
 from pyqtf.evaluation.interface import LanguageModel
 from pyqtf.evaluation.protocol import Protocol, Window, get_protocol
-from pyqtf.evaluation.receipt import Receipt, digest, provenance, tokenizer_digest
+from pyqtf.evaluation.receipt import Receipt, make_receipt
 from pyqtf.evaluation.score import encode, exp
 
 _MANY_TEXTS = ("per-story", "lm-eval")
@@ -138,7 +138,7 @@ def measure(
         n_tokens=sum(map(len, sequences)),
         n_scored=sum(window.n_scored for window in windows),
         n_windows=len(windows),
-        receipt=_receipt(model, texts, chosen),
+        receipt=make_receipt(model, texts, chosen),
     )
 
 
@@ -158,25 +158,3 @@ def _losses(model: LanguageModel, windows: Sequence[Window]) -> list[np.ndarray]
 def _error(losses: Sequence[np.ndarray]) -> float:
     nll = np.concatenate(losses)
     return float(nll.std() / math.sqrt(len(nll) - 1)) if len(nll) > 1 else math.nan
-
-
-def _receipt(model: LanguageModel, texts: Sequence[str], protocol: Protocol) -> Receipt:
-    window = protocol.window
-    if window is None and protocol.name != "per-story":
-        window = model.config.max_position_embeddings
-    scored = protocol.prefix != "none" and protocol.name != "llama.cpp"
-    return Receipt(
-        protocol={
-            "protocol": protocol.name,
-            "tokenizer": tokenizer_digest(model.tokenizer),
-            "prefix": protocol.prefix,
-            "first_token": "scored" if scored else "not scored",
-            "context": "none",
-            "window": window,
-            "stride": protocol.stride,
-            "remainder": protocol.remainder,
-            "averaging": protocol.averaging,
-            "text": digest(texts),
-        },
-        provenance=provenance(model),
-    )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from pyqtf.evaluation.interface import LanguageModel, Tokenizer
+from pyqtf.evaluation.protocol import Protocol
 
 
 class ProtocolMismatchError(ValueError):
@@ -87,6 +88,29 @@ class Receipt:
         if not isinstance(found, dict) or set(found) != parts:
             raise ValueError("this is no receipt: expected an object of 'protocol', 'provenance'")
         return cls(found["protocol"], found["provenance"])
+
+
+def make_receipt(model: LanguageModel, texts: Sequence[str], protocol: Protocol) -> Receipt:
+    """Receipt of a number that `model` gives for `texts` by `protocol`."""
+    window = protocol.window
+    if window is None and protocol.name != "per-story":
+        window = model.config.max_position_embeddings
+    scored = protocol.prefix != "none" and protocol.name != "llama.cpp"
+    return Receipt(
+        protocol={
+            "protocol": protocol.name,
+            "tokenizer": tokenizer_digest(model.tokenizer),
+            "prefix": protocol.prefix,
+            "first_token": "scored" if scored else "not scored",
+            "context": "none",
+            "window": window,
+            "stride": protocol.stride,
+            "remainder": protocol.remainder,
+            "averaging": protocol.averaging,
+            "text": digest(texts),
+        },
+        provenance=provenance(model),
+    )
 
 
 def provenance(model: LanguageModel) -> dict[str, str | int | None]:
