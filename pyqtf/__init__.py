@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pyqtf.evaluation.statistics import paired_differences, summarise
     from pyqtf.evaluation.stories import read_stories
     from pyqtf.experiment import run_scaling
+    from pyqtf.export import export_gguf
     from pyqtf.loading import load
     from pyqtf.model import Model
     from pyqtf.models.cache import KVCache
@@ -43,6 +44,7 @@ _HOME = {
     "compute_perplexity": "pyqtf.evaluation.score",
     "evaluate": "pyqtf.evaluation.evaluate",
     "evaluate_tokens": "pyqtf.evaluation.evaluate",
+    "export_gguf": "pyqtf.export",
     "fit_scaling_law": "pyqtf.evaluation.scaling_law",
     "load": "pyqtf.loading",
     "measure": "pyqtf.evaluation.measure",
@@ -64,6 +66,7 @@ __all__ = [
     "compute_perplexity",
     "evaluate",
     "evaluate_tokens",
+    "export_gguf",
     "fit_scaling_law",
     "load",
     "measure",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from pyqtf import bundled
 from pyqtf.formats import FormatError, open_folder, read_gguf
 from pyqtf.model import Model
 from pyqtf.models import gguf
@@ -58,18 +59,29 @@ def load(name_or_path: str | os.PathLike[str], *, quant: str | None = None) -> M
     """
     if quant not in (None, *_QUANTS):
         raise ValueError(f"quant must be one of {', '.join(_QUANTS)}, got {quant!r}")
-    from pyqtf import bundled
+    path = Path(name_or_path)
+    if path.is_file() and name_or_path not in bundled.names():
+        load_file = _load_gguf if path.suffix == ".gguf" else _load_saved
+        return load_file(path, quant)
+    folder, tokenizer_folder = find_folders(name_or_path)
+    source = str(name_or_path if folder != tokenizer_folder else folder)
+    return _load_folder(folder, tokenizer_folder, source, quant or "q8")
 
+
+def find_folders(name_or_path: str | os.PathLike[str]) -> tuple[Path, Path]:
+    """Return the folders of a model's weights and of its tokenizer.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no bundled model of this name, and no such folder.
+    """
     if name_or_path in bundled.names():
         folder = bundled.path(str(name_or_path))
-        return _load_folder(folder, folder.parent, str(name_or_path), quant or "q8")
-    path = Path(name_or_path)
-    if path.is_dir():
-        return _load_folder(path.resolve(), path, str(path.resolve()), quant or "q8")
-    if path.is_file() and path.suffix == ".gguf":
-        return _load_gguf(path, quant or "q8")
-    if path.is_file():
-        return _load_saved(path, quant)
+        return folder, folder.parent
+    folder = Path(name_or_path)
+    if folder.is_dir():
+        return folder.resolve(), folder.resolve()
     raise FileNotFoundError(
         f"{str(name_or_path)!r} is neither a folder or file nor a model that comes with pyqtf "
         f"({', '.join(bundled.names())})"
@@ -91,7 +103,8 @@ def _load_folder(folder: Path, tokenizer_folder: Path, source: str, quant: str) 
     )
 
 
-def _load_gguf(path: Path, quant: str) -> Model:
+def _load_gguf(path: Path, quant: str | None) -> Model:
+    quant = quant or "q8"
     file = read_gguf(path)
     config = gguf.read_config(file)
     try:

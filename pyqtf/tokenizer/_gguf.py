@@ -141,3 +141,82 @@ def read_vocabulary(metadata: Mapping[str, Any]) -> Vocabulary:
         raise ValueError(f"tokenizer.chat_template is {template!r:.80}, expected a string")
     special = {"bos_token": named("bos"), "eos_token": named("eos"), "chat_template": template}
     return Vocabulary(json.dumps(document).encode(), special)
+
+
+def vocabulary_metadata(
+    text: bytes,
+    n_rows: int,
+    *,
+    bos_token_id: int | None,
+    eos_token_id: int | None,
+    chat_template: str | None,
+) -> dict[str, Any]:
+    """Return the metadata that tell llama.cpp of a tokenizer.
+
+    Parameters
+    ----------
+    text : bytes
+        A ``tokenizer.json`` that pyqtf reads.
+    n_rows : int
+        Rows of the model's embedding; those that belong to no token are marked as unused.
+    bos_token_id, eos_token_id, chat_template
+        What stands in ``tokenizer_config.json``, None where it doesn't.
+
+    Raises
+    ------
+    ValueError
+        llama.cpp has no name for the way the tokenizer splits texts, it adds tokens to a text, or
+        there are more tokens than rows.
+    """
+    document = json.loads(text)
+    if b'"TemplateProcessing"' in json.dumps(document.get("post_processor")).encode():
+        raise ValueError("a tokenizer that adds tokens to a text can't be written as GGUF")
+    tokens = [f"[PAD{i}]" for i in range(n_rows)]
+    kinds = np.full(n_rows, _UNUSED, np.int32)
+    named = [(token, i, _NORMAL) for token, i in document["model"]["vocab"].items()]
+    for token in document.get("added_tokens") or []:
+        kind = _CONTROL if token.get("special") else _USER_DEFINED
+        named.append((token["content"], token["id"], kind))
+    for token, i, kind in named:
+        if i >= n_rows:
+            raise ValueError(f"the token {token!r:.80} has id {i}, but there are {n_rows} rows")
+        tokens[i], kinds[i] = token, kind
+    merges = document["model"].get("merges") or []
+    values = {
+        "model": "gpt2",
+        "pre": _name_of_split(document),
+        "tokens": tokens,
+        "token_type": kinds,
+        "merges": [merge if isinstance(merge, str) else " ".join(merge) for merge in merges],
+        "bos_token_id": bos_token_id,
+        "eos_token_id": eos_token_id,
+        "add_bos_token": False,
+    }
+    metadata = {f"tokenizer.ggml.{k}": value for k, value in values.items() if value is not None}
+    if chat_template is not None:
+        metadata["tokenizer.chat_template"] = chat_template
+    return metadata
+
+
+def _name_of_split(document: dict[str, Any]) -> str:
+    """Return llama.cpp's name for the way a ``tokenizer.json`` splits texts."""
+    step = document["pre_tokenizer"]
+    splits: list[str] = []
+    for part in step.get("pretokenizers", [step]):
+        if part["type"] == "Split":
+            splits.append(part["pattern"]["Regex"])
+        elif part["type"] == "Digits" and part.get("individual_digits"):
+            splits.append(patterns.DIGIT)
+        elif part["type"] == "ByteLevel" and not part.get("add_prefix_space", True):
+            splits += [patterns.GPT2] * part.get("use_regex", True)
+        else:
+            raise ValueError(f"llama.cpp has no name for the pre_tokenizer {part!r:.80}")
+    facts = (
+        tuple(splits),
+        document.get("normalizer") is not None,
+        bool(document["model"].get("ignore_merges")),
+    )
+    for name, known in _SPLITS.items():
+        if facts == (known, name in _NFC, name in _IGNORE_MERGES):
+            return name
+    raise ValueError(f"llama.cpp has no name for the split patterns {splits!r:.200}")

@@ -1,0 +1,91 @@
+"""From a local model to a GGUF file that llama.cpp runs."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from pyqtf.formats import FormatError, Tensor, open_folder, save_gguf
+from pyqtf.formats.gguf_types import READABLE
+from pyqtf.formats.gguf_write import WRITABLE, Rows
+from pyqtf.loading import find_folders
+from pyqtf.models.gguf import gguf_metadata, gguf_names
+from pyqtf.models.registry import read_config
+from pyqtf.models.weights import check_tensors, resolve_tied
+from pyqtf.tokenizer import Tokenizer
+from pyqtf.tokenizer._files import tokenizer_json
+from pyqtf.tokenizer._gguf import vocabulary_metadata
+
+
+def export_gguf(
+    name_or_path: str | os.PathLike[str], path: str | os.PathLike[str], *, dtype: str = "Q8_0"
+) -> None:
+    """Write a model with its tokenizer as one GGUF file.
+
+    The weights are converted from the original ones, a few rows at a time, and not from those of a
+    loaded model, which are rounded already.
+
+    Parameters
+    ----------
+    name_or_path : str or path-like
+        The name of a model that comes with pyqtf, or a local Hugging Face folder.
+    path : path-like
+        The file to write; replaced if it exists, written whole or not at all.
+    dtype : {"Q8_0", "Q4_0", "F16", "BF16", "F32"}
+        How matrices are stored. Vectors are always F32, and so that the quantised types fit,
+        matrices whose rows are no multiple of 32 are F16.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such name or folder, or the folder lacks a file.
+    pyqtf.formats.FormatError
+        A file breaks its format, llama.cpp has no name for the family or for the way the tokenizer
+        splits texts, or a weight doesn't fit `dtype`.
+    ValueError
+        `dtype` is none of those.
+
+    Examples
+    --------
+    >>> import pathlib, pyqtf, tempfile
+    >>> name = pyqtf.bundled.names()[0]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder) / "small.gguf"
+    ...     pyqtf.export_gguf(name, path)
+    ...     model = pyqtf.load(path)
+    >>> model.n_params == pyqtf.load(name).n_params
+    True
+    """
+    if dtype not in WRITABLE:
+        raise ValueError(f"dtype must be one of {', '.join(WRITABLE)}, got {dtype!r}")
+    folder, tokenizer_folder = find_folders(name_or_path)
+    tensors = open_folder(folder)
+    config = resolve_tied(tensors, read_config(folder))
+    check_tensors(tensors, config)
+    tokenizer = Tokenizer.from_file(tokenizer_folder)
+    template = tokenizer.chat_template
+    try:
+        vocabulary = vocabulary_metadata(
+            tokenizer_json(tokenizer_folder),
+            config.vocab_size,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            chat_template=template if isinstance(template, str) else None,
+        )
+    except ValueError as error:
+        raise FormatError(f"{tokenizer_folder}: {error}") from None
+    metadata: dict[str, Any] = {**gguf_metadata(config, folder.name), **vocabulary}
+    save_gguf(
+        path,
+        metadata,
+        {theirs: _stored(tensors[name], dtype) for name, theirs in gguf_names(config).items()},
+    )
+
+
+def _stored(tensor: Tensor, dtype: str) -> tuple[str, Rows]:
+    """Return how a tensor is written."""
+    if len(tensor.shape) == 1:
+        dtype = "F32"
+    elif tensor.shape[-1] % READABLE[dtype].block_size:
+        dtype = "F16"
+    return dtype, tensor.array()
