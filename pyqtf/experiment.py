@@ -66,8 +66,7 @@ class ScalingRun:
             parts.append(textwrap.fill(f"Not compared: {error}.", width))
         parts += [textwrap.fill(sentence, width) for sentence in concerns(self.results)]
         parts.append(
-            f"The report is {self.out / 'report.html'}
-"
+            f"The report is {self.out / 'report.html'}\n"
             "Beside it: results.csv, tokens.csv, receipts.json, scaling.png"
         )
         return "\n\n".join(parts)
