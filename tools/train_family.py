@@ -39,7 +39,7 @@ SHAPES = {
 }
 FAMILY = [size for size in SHAPES if size != "wide256"]
 # Three quarters of the tokens in short rows, which train faster; then long rows, for longer texts.
-TRAINING_TOKENS = 3 * 2**20
+TRAINING_TOKENS = 3 * 2**19
 PHASES = [(256, 0.75), (512, 0.25)]
 TOKENIZER_TEXTS = 20_000
 SEED = 1

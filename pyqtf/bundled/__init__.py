@@ -77,8 +77,8 @@ def stories(which: str = "generated") -> list[dict[str, Any]]:
     ----------
     which : {"generated", "handwritten"}
         "generated": by the program that wrote the training stories, from another seed, and with
-        pairings of plot and hero that the training stories do not have. "handwritten": written by
-        a person in the manner of simple children's stories, a distribution no model has seen.
+        pairings of plot and hero that the training stories do not have. "handwritten": written
+        one by one in the manner of simple children's stories, a distribution no model has seen.
 
     Returns
     -------

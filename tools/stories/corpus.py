@@ -93,21 +93,21 @@ def held_out(n: int = 50) -> list[dict[str, str]]:
 
 
 def training_texts(seed: int = TRAIN_SEED) -> Iterator[str]:
-    """Yield training texts without end: 65 % stories; the rest is freer practice.
+    """Yield training texts without end: 30 % stories; the rest is freer practice.
 
-    Of the rest, half are loose texts, a third stories with words swapped, the others mosaics of
-    sentences. They keep the models from being sure of one continuation where the text is not of
-    the grammar's making.
+    That is 45 % loose texts, 18 % stories with words swapped, and 7 % mosaics of sentences. They
+    keep the models from being sure of one continuation where a text is not of the plots' making:
+    with fewer of them, larger models do worse than smaller ones on hand-written stories.
     """
     rng = random.Random(f"{seed}/mix")
     stories = (story["text"] for story in generate(seed))
     while True:
         kind = rng.random()
-        if kind < 0.65:
+        if kind < 0.30:
             yield next(stories)
-        elif kind < 0.82:
+        elif kind < 0.75:
             yield loose_text(rng)
-        elif kind < 0.95:
+        elif kind < 0.93:
             yield swapped(next(stories), rng, rng.choice([0.1, 0.3, 0.6]))
         else:
-            yield mosaic([next(stories), next(stories), loose_text(rng)], rng)
+            yield mosaic([next(stories), loose_text(rng), loose_text(rng)], rng)

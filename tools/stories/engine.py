@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from stories import words, words_wide
+from stories import syntax, words, words_wide
 
 T = TypeVar("T")
 
@@ -23,7 +23,7 @@ _START = re.compile(r"(^|(?<!\.)[.!?] |^\"|[.!?,] \")([a-z])")
 
 
 def _word_list(name: str) -> Sequence[str]:
-    module = words_wide if name.startswith("w_") else words
+    module = {"w_": words_wide, "x_": syntax}.get(name[:2], words)
     found: Sequence[str] = getattr(module, name.upper())
     return found
 

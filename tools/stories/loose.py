@@ -20,10 +20,10 @@ def loose_text(rng: random.Random) -> str:
     """Return one practice text: a loose scene, a list of words, or words spelled out."""
     s = Story(rng)
     kind = rng.random()
-    if kind < 0.8:
+    if kind < 0.94:
         return _scene(s)
     nouns = wide.W_NOUN
-    if kind < 0.9:
+    if kind < 0.97:
         picked = s.sample(nouns, rng.randint(4, 9))
         form = s.pick([lambda n: "a " + n, lambda n: plural(n), lambda n: "the " + n])
         s.say(
@@ -53,10 +53,11 @@ def _scene(s: Story) -> str:
         "[<opening>, {A} and {B} were <w_where>.|{A} was a <traits> {A.kind}.|there "
         "was once a {A.kind} [named|called] {A}.|{A} <w_trans> a <w_noun>.]"
     )
+    share = s.pick([0.1, 0.8, 0.9, 1.0])
     for i in range(s.rng.randint(3, 14)):
-        if i and s.chance(0.15):
+        if i and s.chance(0.1):
             s.paragraph()
-        s.say(s.pick(SENTENCES))
+        s.say("<x_sentence>" if s.chance(share) else s.pick(SENTENCES))
     return s.text()
 
 
