@@ -2,7 +2,7 @@
 
     python tools/train_family.py --out pyqtf/bundled
 
-writes ``tokenizer.json``, ``stories.json`` and one folder per model. Training takes about 25
+writes ``tokenizer.json``, ``stories.json`` and one folder per model. Training takes about ten
 minutes on two free cores (two models at a time, one thread each). ``--size wide256`` trains a
 model that is not shipped, whose widths are multiples of 256; ``--only-data`` stops before the
 models. Needs torch, tokenizers and safetensors.
