@@ -14,6 +14,9 @@
 #define QTF_LIKELY(x) __builtin_expect(!!(x), 1)
 #define QTF_UNLIKELY(x) __builtin_expect(!!(x), 0)
 
+/* The compiler forgets what it knows of a pointer's value. */
+#define QTF_OPAQUE(pointer) __asm__("" : "+r"(pointer))
+
 /* Keep an array in memory here: the compiler may not carry its elements on in registers. */
 #define QTF_TO_MEMORY(array) __asm__ volatile("" : : "r"(array) : "memory")
 

@@ -19,13 +19,24 @@ QTF_INLINE void gemm_f32_block(const float *x, size_t stride, const float *w, in
             acc[r][v] = vf_set1(0.0f);
         }
     }
-    for (int64_t i = 0; i < n; i++) {
+    /* Rows by threes, at base, base + stride and base + 2 stride, which x86 can address: a register
+     * for each row would be too many. The compiler may not see through it. */
+    const float *base[(QTF_F32_ROWS + 2) / 3];
+    QTF_UNROLL for (int b = 0; 3 * b < rows; b++) {
+        base[b] = x + 3 * (size_t)b * stride;
+        QTF_OPAQUE(base[b]);
+    }
+    for (int64_t i = n; i > 0; i--) {
         vf column[QTF_F32_VECS];
         QTF_UNROLL for (int v = 0; v < QTF_F32_VECS; v++) {
-            column[v] = vf_load(w + QTF_PANEL * i + VF * v);
+            column[v] = vf_load(w + VF * v);
         }
+        w += QTF_PANEL;
         QTF_UNROLL for (int r = 0; r < rows; r++) {
-            vf value = vf_set1(x[(size_t)r * stride + (size_t)i]);
+            vf value = vf_set1(base[r / 3][(size_t)(r % 3) * stride]);
+            if (r % 3 == 2 || r == rows - 1) {
+                base[r / 3]++;
+            }
             QTF_UNROLL for (int v = 0; v < QTF_F32_VECS; v++) {
                 acc[r][v] = vf_fma(value, column[v], acc[r][v]);
             }
