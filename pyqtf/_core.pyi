@@ -45,6 +45,7 @@ def pack(
     quant: str = "q8",
     group: int = 128,
     shape: tuple[int, int] = ...,
+    column_scales: NDArray[np.float32] | None = None,
 ) -> Matrix: ...
 def packed(matrix: Matrix, /) -> tuple[NDArray[np.uint8], NDArray[np.float32]]: ...
 def from_packed(

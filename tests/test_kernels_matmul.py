@@ -158,6 +158,17 @@ def test_parts_are_stacked_and_keep_their_types(isa, quant):
     assert np.array_equal(packed.dequantize(), _core.pack([widened], quant, 16).dequantize())
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_columns_are_scaled_before_packing(isa, dtype):
+    w = randoms(23, (40, 77))[0].astype(dtype)
+    scales = np.exp2(np.arange(77) % 9 - 4).astype(np.float32)
+    want = _core.pack([w * scales.astype(dtype)], "q8", 32).dequantize()
+    got = _core.pack([w], "q8", 32, column_scales=scales).dequantize()
+    assert np.array_equal(got, want)
+    with pytest.raises(ValueError, match="column_scales: expected 77 elements, got 76"):
+        _core.pack([w], column_scales=scales[:76].copy())
+
+
 def test_half_precision_is_widened_exactly(isa):
     halves = np.arange(65536, dtype=np.uint16).view(np.float16)
     halves = np.sort(halves[np.isfinite(halves)]).reshape(32, -1)

@@ -18,6 +18,15 @@
  * = fma((float)dot, x_scale * w_scale, acc). So every instruction set with a fused multiply-add
  * gives the same bits. QTF_F32: k is cut in blocks of QTF_K_BLOCK; in a block acc = fma(x, w, acc)
  * from 0 in ascending k; block sums are added in order.
+ *
+ * The group, 128 unless the file says otherwise, is a compromise. A tile's share of the limit of
+ * vpdpbusd and of AVX2's 8-bit instructions (Zen 4, k = 1024), and the mean KL divergence from f32
+ * of the bundled stories-3m on twelve of its stories, where 4-bit Q4_0 has 7.4e-3:
+ *
+ *   group        32      64      128     256     whole row
+ *   AVX-512      71 %    82 %    88 %    92 %    95 %
+ *   AVX2         65 %    69 %    71 %    73 %    73 %
+ *   KL           7.4e-5  9.9e-5  1.3e-4  1.7e-4  2.3e-4
  */
 #ifndef QTF_MATMUL_H
 #define QTF_MATMUL_H
@@ -48,11 +57,12 @@ size_t qtf_matrix_scale_bytes(const qtf_matrix *matrix);
 
 /*
  * Pack rows [row0, row0 + n_rows) of the matrix from source [n_rows, k], row-major, in parallel.
+ * Column j is multiplied by column_scales[j] first, unless column_scales is NULL.
  * The call that packs the last row writes the padding too. QTF_NOT_FINITE when a source value is
  * NaN or infinite; then the rows are unusable.
  */
 qtf_status qtf_matrix_pack(qtf_matrix *matrix, int64_t row0, int64_t n_rows, const void *source,
-                           qtf_source_type type);
+                           qtf_source_type type, const float *column_scales);
 
 /*
  * Row ids[i] of the matrix as float: out [n_ids, k]. Each id must be in [0, n): QTF_BAD_ARGUMENT

@@ -40,25 +40,34 @@ typedef struct {
     qtf_matrix *matrix;
     const char *source;
     qtf_source_type type;
+    const float *column_scales;
     int64_t row0, n_rows, panel0;
     atomic_bool not_finite;
 } pack_job;
 
-/* Values [k0, k0 + n) of a source row as floats: in place, or widened into buffer. */
+/* Values [k0, k0 + n) of a source row as floats, scaled: in place, or in buffer. */
 static const float *source_values(const pack_job *job, int64_t row, int64_t k0, int64_t n,
                                   float *buffer) {
     int64_t at = (row - job->row0) * job->matrix->k + k0;
     const qtf_gemm *gemm = &qtf_active_kernels()->gemm;
+    const float *values = buffer;
     switch (job->type) {
     case QTF_SRC_F16:
         gemm->widen_f16((const uint16_t *)job->source + at, buffer, n);
-        return buffer;
+        break;
     case QTF_SRC_BF16:
         gemm->widen_bf16((const uint16_t *)job->source + at, buffer, n);
-        return buffer;
+        break;
     default:
-        return (const float *)job->source + at;
+        values = (const float *)job->source + at;
     }
+    if (!job->column_scales) {
+        return values;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        buffer[i] = values[i] * job->column_scales[k0 + i];
+    }
+    return buffer;
 }
 
 static bool all_finite(const float *x, int64_t n) {
@@ -129,7 +138,7 @@ static void pack_panel(void *context, int64_t task) {
 }
 
 qtf_status qtf_matrix_pack(qtf_matrix *matrix, int64_t row0, int64_t n_rows, const void *source,
-                           qtf_source_type type) {
+                           qtf_source_type type, const float *column_scales) {
     if (row0 < 0 || n_rows < 1 || n_rows > matrix->n - row0 || matrix->k < 1) {
         return QTF_BAD_ARGUMENT;
     }
@@ -137,7 +146,7 @@ qtf_status qtf_matrix_pack(qtf_matrix *matrix, int64_t row0, int64_t n_rows, con
         (matrix->group < 4 || matrix->group > QTF_MAX_GROUP || matrix->group % 4)) {
         return QTF_BAD_ARGUMENT;
     }
-    pack_job job = {matrix, source, type, row0, n_rows, row0 / QTF_PANEL, false};
+    pack_job job = {matrix, source, type, column_scales, row0, n_rows, row0 / QTF_PANEL, false};
     int64_t panels = ceil_div(row0 + n_rows, QTF_PANEL) - job.panel0;
     qtf_status status = qtf_parallel_for(panels, pack_panel, &job);
     return status == QTF_OK && atomic_load(&job.not_finite) ? QTF_NOT_FINITE : status;

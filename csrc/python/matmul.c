@@ -242,7 +242,7 @@ static int stacked_shape(PyObject *parts, long long *n, long long *k) {
 }
 
 /* Pack what an iterable gives, each array dropped before the next; -1 with an exception set. */
-static int pack_parts(qtf_matrix *m, PyObject *parts) {
+static int pack_parts(qtf_matrix *m, PyObject *parts, const float *column_scales) {
     PyObject *iterator = PyObject_GetIter(parts), *part;
     int64_t row0 = 0;
     for (Py_ssize_t i = 0; iterator && (part = PyIter_Next(iterator)); i++) {
@@ -260,7 +260,7 @@ static int pack_parts(qtf_matrix *m, PyObject *parts) {
         }
         qtf_status status;
         Py_BEGIN_ALLOW_THREADS;
-        status = qtf_matrix_pack(m, row0, rows, PyArray_DATA(array), type);
+        status = qtf_matrix_pack(m, row0, rows, PyArray_DATA(array), type, column_scales);
         Py_END_ALLOW_THREADS;
         Py_DECREF(array);
         if (status != QTF_OK) {
@@ -286,13 +286,13 @@ static int pack_parts(qtf_matrix *m, PyObject *parts) {
 
 static PyObject *pack(PyObject *module, PyObject *args, PyObject *kwargs) {
     (void)module;
-    static char *names[] = {"parts", "quant", "group", "shape", NULL};
-    PyObject *parts, *list = NULL, *shape = NULL;
+    static char *names[] = {"parts", "quant", "group", "shape", "column_scales", NULL};
+    PyObject *parts, *list = NULL, *shape = NULL, *scales_object = Py_None;
     const char *quant_text = "q8";
     long long group = 128, n, k;
     qtf_matrix format;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|sLO!", names, &parts, &quant_text, &group,
-                                     &PyTuple_Type, &shape) ||
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|sLO!O", names, &parts, &quant_text, &group,
+                                     &PyTuple_Type, &shape, &scales_object) ||
         qtf_py_matrix_format(quant_text, group, &format) < 0) {
         return NULL;
     }
@@ -312,10 +312,26 @@ static PyObject *pack(PyObject *module, PyObject *args, PyObject *kwargs) {
             return NULL;
         }
     }
-    MatrixObject *object = new_matrix(n, k, format.quant, format.group);
-    if (object && pack_parts(&object->matrix, list ? list : parts) < 0) {
+    MatrixObject *object = NULL;
+    PyArrayObject *scales = NULL;
+    if (scales_object != Py_None) {
+        scales = qtf_py_input(scales_object, "column_scales", NPY_FLOAT32, 1);
+        if (scales && PyArray_DIM(scales, 0) != k) {
+            PyErr_Format(PyExc_ValueError, "column_scales: expected %lld elements, got %zd", k,
+                         (Py_ssize_t)PyArray_DIM(scales, 0));
+            Py_CLEAR(scales);
+        }
+        if (!scales) {
+            goto done;
+        }
+    }
+    object = new_matrix(n, k, format.quant, format.group);
+    if (object && pack_parts(&object->matrix, list ? list : parts,
+                             scales ? PyArray_DATA(scales) : NULL) < 0) {
         Py_CLEAR(object);
     }
+done:
+    Py_XDECREF(scales);
     Py_XDECREF(list);
     return (PyObject *)object;
 }
@@ -398,8 +414,9 @@ done:
 
 static PyMethodDef methods[] = {
     {"pack", (PyCFunction)(void (*)(void))pack, METH_VARARGS | METH_KEYWORDS,
-     "pack(parts, quant='q8', group=128, shape=None): stack arrays [n_i, k] along rows into one "
-     "Matrix. With shape (n, k), parts may be an iterator; it is taken array by array."},
+     "pack(parts, quant='q8', group=128, shape=None, column_scales=None): stack arrays [n_i, k] "
+     "along rows into one Matrix [n, k], column j times column_scales[j]; with shape given, parts "
+     "may be any iterable."},
     {"matmul", (PyCFunction)(void (*)(void))matmul, METH_VARARGS | METH_KEYWORDS,
      "matmul(x, w, bias=None, residual=None, out=None): x [rows, k] times w [n, k] transposed."},
     {NULL, NULL, 0, NULL},

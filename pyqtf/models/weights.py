@@ -18,6 +18,7 @@ from pyqtf.formats import FormatError, Tensor
 from pyqtf.formats.digest import Digest
 from pyqtf.formats.gguf_types import READABLE
 from pyqtf.models.config import ModelConfig
+from pyqtf.models.equalise import column_scales
 from pyqtf.models.registry import FAMILIES, IGNORED, TensorTable, tensor_shapes
 
 # Weights that share a scale in q8.
@@ -53,6 +54,11 @@ _STACKS |= {
     "qkv_bias": ("q_bias", "k_bias", "v_bias"),
     "gate_up": ("gate", "up"),
 }
+
+# Matrix -> the norm whose output it takes, where it has one.
+_NORM_BEFORE = {"qkv": "attn_norm", "gate_up": "ffn_norm"}
+# Types whose rows can be looked at in place.
+_PLAIN = ("F32", "F16", "BF16")
 
 
 @dataclass(frozen=True)
@@ -225,20 +231,38 @@ class _Loader:
         """Pack layer i; what the family doesn't have is None."""
         facts = self._family.layer
         parts: dict[str, Any] = {}
+        scales: dict[str, NDArray[np.float32]] = {}
         for field, roles in _STACKS.items():
             if roles[0] not in facts:
                 parts[field] = None
             elif len(facts[roles[0]][1]) == 1:
                 parts[field] = self.vector(*roles, i=i)
             else:
-                parts[field] = self.matrix(*roles, i=i)
+                norm = parts.get(_NORM_BEFORE.get(field, ""))
+                even = self._even(norm, roles, i)
+                if even is not None:
+                    scales[_NORM_BEFORE[field]] = even
+                parts[field] = self.matrix(*roles, i=i, column_scales=even)
+        for field, even in scales.items():
+            parts[field] = parts[field] / even
         return LayerWeights(**parts)
+
+    def _even(
+        self, norm: NDArray[np.float32] | None, roles: Sequence[str], i: int
+    ) -> NDArray[np.float32] | None:
+        """Return scales that move outlier channels from a norm into the matrices behind it."""
+        tensors = [self._find(role, i) for role in roles]
+        if norm is None or self._quant != "q8" or any(t.dtype not in _PLAIN for t in tensors):
+            return None
+        return column_scales(norm, [tensor.array() for tensor in tensors])
 
     def _find(self, role: str, i: int) -> Tensor:
         name, _ = self._family.layer.get(role) or self._family.model[role]
         return self._tensors[name.format(i)]
 
-    def matrix(self, *roles: str, i: int = 0) -> _core.Matrix:
+    def matrix(
+        self, *roles: str, i: int = 0, column_scales: NDArray[np.float32] | None = None
+    ) -> _core.Matrix:
         """Pack one or more tensors one below the other."""
         parts = [self._find(role, i) for role in roles]
         try:
@@ -246,7 +270,7 @@ class _Loader:
                 self.digest.add(part.name, part.stored())
             shape = (sum(part.shape[0] for part in parts), parts[0].shape[1])
             blocks = chain.from_iterable(part.row_blocks() for part in parts)
-            return _core.pack(blocks, self._quant, _group(parts), shape)
+            return _core.pack(blocks, self._quant, _group(parts), shape, column_scales)
         except ValueError:
             for part in parts:
                 _check_finite(part)
