@@ -20,6 +20,7 @@ except ImportError as error:
 if TYPE_CHECKING:
     from pyqtf import bundled, plot
     from pyqtf.evaluation.bootstrap import bootstrap_intervals
+    from pyqtf.evaluation.context import evaluate_contexts, summarise_contexts
     from pyqtf.evaluation.evaluate import evaluate, evaluate_tokens
     from pyqtf.evaluation.measure import measure
     from pyqtf.evaluation.power import stories_needed
@@ -43,6 +44,7 @@ _HOME = {
     "bundled": "",
     "compute_perplexity": "pyqtf.evaluation.score",
     "evaluate": "pyqtf.evaluation.evaluate",
+    "evaluate_contexts": "pyqtf.evaluation.context",
     "evaluate_tokens": "pyqtf.evaluation.evaluate",
     "export_gguf": "pyqtf.export",
     "fit_scaling_law": "pyqtf.evaluation.scaling_law",
@@ -53,6 +55,7 @@ _HOME = {
     "read_stories": "pyqtf.evaluation.stories",
     "run_scaling": "pyqtf.experiment",
     "stories_needed": "pyqtf.evaluation.power",
+    "summarise_contexts": "pyqtf.evaluation.context",
     "summarise": "pyqtf.evaluation.statistics",
 }
 
@@ -65,6 +68,7 @@ __all__ = [
     "bundled",
     "compute_perplexity",
     "evaluate",
+    "evaluate_contexts",
     "evaluate_tokens",
     "export_gguf",
     "fit_scaling_law",
@@ -76,6 +80,7 @@ __all__ = [
     "run_scaling",
     "stories_needed",
     "summarise",
+    "summarise_contexts",
 ]
 
 

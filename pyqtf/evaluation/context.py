@@ -1,0 +1,201 @@
+"""What a model gains from the sentences before: its own, or those of another story as a control."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pyqtf.evaluation.batches import batches
+from pyqtf.evaluation.interface import LanguageModel
+from pyqtf.evaluation.score import check_ids, encode, exp, join
+from pyqtf.evaluation.statistics import clustered_mean
+from pyqtf.evaluation.stories import as_stories
+
+# A sentence ends at . ! or ? with the quotes and brackets that close behind it.
+_END = re.compile(r"(?<=[.!?])[\"'”’)\]]*(?=\s)")
+
+
+def split_sentences(text: str) -> list[str]:
+    """Cut a text into sentences; the pieces put together are the text again.
+
+    White space goes to the sentence behind it, as tokenizers that put a space before a word do.
+    It is a plain rule: "Mr. Fox" counts as two.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    list of str
+
+    Examples
+    --------
+    >>> split_sentences('The cat sat. "Oh!" said Tom. It ran.')
+    ['The cat sat.', ' "Oh!"', ' said Tom.', ' It ran.']
+    """
+    cuts = [match.end() for match in _END.finditer(text)]
+    pieces = [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+    if len(pieces) > 1 and not pieces[-1].strip():
+        pieces[-2:] = [pieces[-2] + pieces[-1]]
+    return [piece for piece in pieces if piece]
+
+
+def evaluate_contexts(
+    model: LanguageModel,
+    stories: Iterable[str | Mapping[str, Any]] | pd.DataFrame,
+    *,
+    sentences: Sequence[int] = (1, 2, 4, 8),
+    control: bool = True,
+) -> pd.DataFrame:
+    """Loss of the second half of each story behind nothing, its own sentences, or another's.
+
+    The second half of a story's sentences is scored again and again: alone, behind the 1, 2, 4, ...
+    sentences before it, and as a control behind as many sentences from the same place in the next
+    story. Always the same tokens count: all of the half but its first, which has nothing before it
+    when it stands alone. Context and half are encoded separately; see `pyqtf.evaluation.score`.
+
+    Parameters
+    ----------
+    model : LanguageModel
+        For instance what `pyqtf.load` returns.
+    stories : list of str, list of dict with "text", or DataFrame with a column "text"
+        At least two, of which those with one sentence are left out.
+    sentences : sequence of int
+        How many sentences of context; a story with fewer before its half gives those it has.
+    control : bool
+        Score behind another story's sentences too.
+
+    Returns
+    -------
+    DataFrame
+        One row per story and context: ``model_name``, ``story_idx``, ``context`` ("none", "own"
+        or "other"), ``n_sentences`` (asked for), ``n_context`` (its tokens), ``n_scored``,
+        ``nll`` (sum, nats), ``perplexity``.
+
+    Raises
+    ------
+    ValueError
+        Fewer than two stories have two sentences; a half and its context are longer than the model
+        can read; a number of sentences is below 1.
+
+    Examples
+    --------
+    >>> import pyqtf
+    >>> model = pyqtf.load(pyqtf.bundled.names()[0])
+    >>> df = evaluate_contexts(model, pyqtf.bundled.stories()[:3], sentences=[1])
+    >>> df["context"].tolist()[:3]
+    ['none', 'own', 'other']
+    """
+    if any(n < 1 for n in sentences):
+        raise ValueError(f"sentences is {list(sentences)}; expected numbers of 1 or more")
+    cut = [(i, split_sentences(s["text"])) for i, s in enumerate(as_stories(stories))]
+    halves = [(i, s[: len(s) // 2], "".join(s[len(s) // 2 :])) for i, s in cut if len(s) > 1]
+    if len(halves) < 2:
+        raise ValueError(
+            f"{len(halves)} of the stories have two sentences or more; a comparison of contexts "
+            "needs at least two"
+        )
+    rows: list[dict[str, Any]] = []
+    jobs: list[tuple[NDArray[np.int32], int, str]] = []
+    for place, (index, before, half) in enumerate(halves):
+        other = halves[(place + 1) % len(halves)][1]
+        conditions = [("none", 0, "")]
+        for n in sentences:
+            conditions.append(("own", n, "".join(before[-n:])))
+            if control:
+                conditions.append(("other", n, "".join(other[-n:])))
+        ids = encode(model.tokenizer, half, "text")
+        for name, n, context in conditions:
+            context_ids = encode(model.tokenizer, context, "context")
+            whole = np.concatenate([context_ids, ids])
+            try:
+                check_ids(model, whole, len(context_ids))
+            except ValueError as error:
+                raise ValueError(f"story {index}: {error}") from None
+            jobs.append((whole, len(context_ids), half))
+            rows.append(
+                {
+                    "model_name": model.name,
+                    "story_idx": index,
+                    "context": name,
+                    "n_sentences": n,
+                    "n_context": len(context_ids),
+                }
+            )
+    for row, (n_scored, nll) in zip(rows, _losses(model, jobs), strict=True):
+        row |= {"n_scored": n_scored, "nll": nll, "perplexity": exp(nll / n_scored)}
+    return pd.DataFrame(rows)
+
+
+def summarise_contexts(results: pd.DataFrame, *, level: float = 0.95) -> pd.DataFrame:
+    """What each context brings, paired story by story.
+
+    Parameters
+    ----------
+    results : DataFrame
+        What `evaluate_contexts` returns.
+    level : float
+        Confidence level of the intervals.
+
+    Returns
+    -------
+    DataFrame
+        One row per context: ``context``, ``n_sentences``, ``perplexity``, and against no context
+        on the same tokens: ``difference`` (nats per token, below 0 where the context helps) with
+        ``low`` and ``high``, its interval clustered by story.
+
+    Raises
+    ------
+    ValueError
+        A story lacks one of the contexts.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> df = pd.DataFrame({"model_name": "m", "story_idx": [0, 0, 1, 1], "n_sentences": [0, 1] * 2,
+    ...     "context": ["none", "own"] * 2, "n_context": [0, 9] * 2, "n_scored": 10,
+    ...     "nll": [30.0, 20.0, 26.0, 20.0], "perplexity": 1.0})
+    >>> summarise_contexts(df)["difference"].tolist()
+    [0.0, -0.8]
+    """
+    nll = results.pivot(index="story_idx", columns=["context", "n_sentences"], values="nll")
+    scored = results.groupby("story_idx")["n_scored"].first()
+    if nll.isna().any(axis=None) or ("none", 0) not in nll.columns:
+        raise ValueError("a story lacks one of the contexts; expected what evaluate_contexts gives")
+    order = results[["context", "n_sentences"]].drop_duplicates()
+    rows = []
+    for name, n in order.itertuples(index=False):
+        one = nll[(name, n)]
+        mean = clustered_mean(one, scored, level=level)
+        difference = clustered_mean(one - nll[("none", 0)], scored, level=level)
+        rows.append(
+            {
+                "context": name,
+                "n_sentences": n,
+                "perplexity": exp(mean.value),
+                "difference": difference.value,
+                "low": difference.low,
+                "high": difference.high,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _losses(
+    model: LanguageModel, jobs: Sequence[tuple[NDArray[np.int32], int, str]]
+) -> list[tuple[int, float]]:
+    """Number and sum of the losses of each half, its first token left out."""
+    found = []
+    for batch in batches(range(len(jobs)), [len(ids) for ids, _, _ in jobs]):
+        for i, losses in zip(batch, model.token_losses([jobs[i][0] for i in batch]), strict=True):
+            ids, n_context, half = jobs[i]
+            score = join(model.name, model.tokenizer, half, ids, n_context, losses)
+            kept = score.losses.after(score.n_scored - score.n_tokens + 1)
+            found.append((len(kept), float(kept.nll.sum())))
+    return found
