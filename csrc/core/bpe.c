@@ -97,6 +97,22 @@ uint32_t qtf_bpe_find(const qtf_bpe *bpe, const uint8_t *bytes, size_t n, bool l
     return found == UINT64_MAX ? QTF_BPE_NONE : (uint32_t)found;
 }
 
+void qtf_bpe_prefetch(const qtf_bpe *bpe, const uint8_t *bytes, size_t n, bool literal) {
+    __builtin_prefetch(&bpe->slots[hash_bytes(bytes, n, literal) & bpe->slot_mask]);
+}
+
+void qtf_bpe_prefetch_token(const qtf_bpe *bpe, const uint8_t *bytes, size_t n, bool literal) {
+    uint64_t found = bpe->slots[hash_bytes(bytes, n, literal) & bpe->slot_mask];
+    if (found != UINT64_MAX) {
+        __builtin_prefetch(&bpe->tokens[(uint32_t)found]);
+    }
+}
+
+void qtf_bpe_prefetch_merge(const qtf_bpe *bpe, uint32_t left, uint32_t right) {
+    uint64_t key = (uint64_t)left << 21 | right;
+    __builtin_prefetch(&bpe->merges[(key * 0x9E3779B97F4A7C15u >> 32) & bpe->merge_mask]);
+}
+
 static qtf_status grow_slots(qtf_bpe *bpe) {
     size_t n = (bpe->slot_mask + 1) * 2;
     uint64_t *slots = new_slots(n);

@@ -46,6 +46,15 @@ qtf_status qtf_bpe_add_token(qtf_bpe *bpe, uint32_t id, const uint8_t *bytes, si
 /* The token of these bytes, or QTF_BPE_NONE. */
 uint32_t qtf_bpe_find(const qtf_bpe *bpe, const uint8_t *bytes, size_t n, bool literal);
 
+/* Fetch what qtf_bpe_find or qtf_bpe_add_token will look at first. */
+void qtf_bpe_prefetch(const qtf_bpe *bpe, const uint8_t *bytes, size_t n, bool literal);
+
+/* Fetch what qtf_bpe_find will look at next. */
+void qtf_bpe_prefetch_token(const qtf_bpe *bpe, const uint8_t *bytes, size_t n, bool literal);
+
+/* Fetch what qtf_bpe_add_merge will look at first. */
+void qtf_bpe_prefetch_merge(const qtf_bpe *bpe, uint32_t left, uint32_t right);
+
 /*
  * Let the tokens left and right merge, before all pairs of higher rank. A pair given twice keeps
  * its last rank. hint is the id the joined token probably has. QTF_BAD_DATA when the two joined are

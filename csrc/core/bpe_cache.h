@@ -8,7 +8,7 @@
 
 #include "core/compiler.h"
 
-enum { QTF_CACHE_WORD = 32, QTF_CACHE_IDS = 7, QTF_CACHE_SETS = 1 << 14 };
+enum { QTF_CACHE_WORD = 32, QTF_CACHE_IDS = 7, QTF_CACHE_SETS = 1 << 15 };
 
 /* One cache line. length 0: empty. */
 typedef struct {

@@ -21,58 +21,75 @@ qtf_status qtf_read_bool(const qtf_builder *b, uint32_t object, const char *name
                           qtf_json_kind(b->doc, node));
 }
 
-/* Decode a token's spelling into b->bytes; literal when it is not of the byte-level alphabet. */
-static qtf_status decode_token(qtf_builder *b, const char *text, size_t n, size_t *length,
-                               bool *literal) {
-    if (!QTF_GROW(b->bytes, b->bytes_capacity, n + 1)) {
+/*
+ * Tokens are read a block at a time: spelled out first, then their places in the tables fetched
+ * ahead, then entered. The tables are larger than the caches, and one miss at a time would be most
+ * of the time a load takes.
+ */
+enum { BLOCK = 32 };
+
+typedef struct {
+    size_t start, n; /* the decoded token in b->bytes */
+    bool literal;
+    uint32_t id;
+} entry;
+
+/* Decode a string behind the others of its block. */
+static qtf_status decode_entry(qtf_builder *b, const char *text, size_t n, size_t *used,
+                               entry *token) {
+    if (!QTF_GROW(b->bytes, b->bytes_capacity, *used + n + 1)) {
         return QTF_NO_MEMORY;
     }
-    *length = qtf_bytelevel_decode((const uint8_t *)text, n, b->bytes);
-    *literal = *length == SIZE_MAX;
-    if (*literal) {
-        memcpy(b->bytes, text, n);
-        *length = n;
+    uint8_t *bytes = b->bytes + *used;
+    token->start = *used;
+    token->n = qtf_bytelevel_decode((const uint8_t *)text, n, bytes);
+    token->literal = token->n == SIZE_MAX;
+    if (token->literal) {
+        memcpy(bytes, text, n);
+        token->n = n;
     }
+    *used += token->n;
     return QTF_OK;
 }
 
-static qtf_status find_token(qtf_builder *b, const char *text, size_t n, uint32_t *id) {
-    size_t length;
-    bool literal;
-    qtf_status status = decode_token(b, text, n, &length, &literal);
-    if (status == QTF_OK) {
-        *id = qtf_bpe_find(&b->tokenizer->bpe, b->bytes, length, literal);
+static qtf_status add_block(qtf_builder *b, const entry *block, int n) {
+    qtf_bpe *bpe = &b->tokenizer->bpe;
+    qtf_status status = QTF_OK;
+    for (int i = 0; i < n; i++) {
+        qtf_bpe_prefetch(bpe, b->bytes + block[i].start, block[i].n, block[i].literal);
+    }
+    for (int i = 0; i < n && status == QTF_OK; i++) {
+        status = qtf_bpe_add_token(bpe, block[i].id, b->bytes + block[i].start, block[i].n,
+                                   block[i].literal, b->error);
     }
     return status;
 }
 
-static qtf_status add_token(qtf_builder *b, const char *text, size_t n, uint32_t id) {
-    size_t length;
-    bool literal;
-    qtf_status status = decode_token(b, text, n, &length, &literal);
-    return status == QTF_OK
-               ? qtf_bpe_add_token(&b->tokenizer->bpe, id, b->bytes, length, literal, b->error)
-               : status;
-}
-
 static qtf_status read_vocab(qtf_builder *b, uint32_t vocab) {
     const qtf_json_node *nodes = b->doc->nodes;
-    for (uint32_t i = vocab + 1; i < nodes[vocab].next; i = nodes[i + 1].next) {
-        uint32_t id;
-        if (!qtf_json_index(b->doc, i + 1, UINT32_MAX, &id)) {
+    entry block[BLOCK];
+    size_t used = 0;
+    int n = 0;
+    qtf_status status = QTF_OK;
+    for (uint32_t i = vocab + 1; i < nodes[vocab].next && status == QTF_OK; i = nodes[i + 1].next) {
+        if (!qtf_json_index(b->doc, i + 1, UINT32_MAX, &block[n].id)) {
             return qtf_fail(b->error, QTF_BAD_DATA,
                             "the id of token \"%.*s\" is %s, expected a non-negative integer",
                             QTF_SHOWN(b, i), qtf_json_kind(b->doc, i + 1));
         }
-        qtf_status status = add_token(b, qtf_text_of(b, i), nodes[i].length, id);
-        if (status != QTF_OK) {
-            return status;
+        status = decode_entry(b, qtf_text_of(b, i), nodes[i].length, &used, &block[n]);
+        if (++n == BLOCK && status == QTF_OK) {
+            status = add_block(b, block, n);
+            n = 0;
+            used = 0;
         }
     }
-    return QTF_OK;
+    return status == QTF_OK ? add_block(b, block, n) : status;
 }
 
-static qtf_status read_merge(qtf_builder *b, uint32_t node, uint32_t rank, uint32_t *joined) {
+/* Cut a merge, "left right" or ["left", "right"], and decode both. */
+static qtf_status decode_merge(qtf_builder *b, uint32_t node, uint32_t rank, size_t *used,
+                               entry pair[2]) {
     const qtf_json_node *nodes = b->doc->nodes;
     const char *left = qtf_text_of(b, node), *right;
     size_t n_left, n_right;
@@ -97,41 +114,65 @@ static qtf_status read_merge(qtf_builder *b, uint32_t node, uint32_t rank, uint3
         right = qtf_text_of(b, node + 2);
         n_right = nodes[node + 2].length;
     }
-    uint32_t left_id, right_id;
-    qtf_status status = find_token(b, left, n_left, &left_id);
-    if (status == QTF_OK) {
-        status = find_token(b, right, n_right, &right_id);
+    qtf_status status = decode_entry(b, left, n_left, used, &pair[0]);
+    return status == QTF_OK ? decode_entry(b, right, n_right, used, &pair[1]) : status;
+}
+
+static qtf_status unknown_token(const qtf_builder *b, const entry *token, uint32_t rank) {
+    char spelled[161];
+    size_t n = qtf_bytelevel_encode(b->bytes + token->start, token->n < 80 ? token->n : 80,
+                                    (uint8_t *)spelled);
+    return qtf_fail(b->error, QTF_BAD_DATA,
+                    "merge %u names the token \"%.*s\", which is not in the vocabulary", rank,
+                    (int)n, spelled);
+}
+
+/* Enter n merges, the first of which has this rank. */
+static qtf_status add_merges(qtf_builder *b, entry (*block)[2], uint32_t n, uint32_t rank) {
+    qtf_bpe *bpe = &b->tokenizer->bpe;
+    entry *tokens = block[0];
+    for (uint32_t i = 0; i < 2 * n; i++) {
+        qtf_bpe_prefetch(bpe, b->bytes + tokens[i].start, tokens[i].n, tokens[i].literal);
     }
-    if (status != QTF_OK) {
-        return status;
+    for (uint32_t i = 0; i < 2 * n; i++) {
+        qtf_bpe_prefetch_token(bpe, b->bytes + tokens[i].start, tokens[i].n, tokens[i].literal);
     }
-    if (left_id == QTF_BPE_NONE || right_id == QTF_BPE_NONE) {
-        bool first = left_id == QTF_BPE_NONE;
-        size_t n = first ? n_left : n_right;
-        return qtf_fail(b->error, QTF_BAD_DATA,
-                        "merge %u names the token \"%.*s\", which is not in the vocabulary", rank,
-                        (int)(n < 80 ? n : 80), first ? left : right);
+    for (uint32_t i = 0; i < 2 * n; i++) {
+        tokens[i].id =
+            qtf_bpe_find(bpe, b->bytes + tokens[i].start, tokens[i].n, tokens[i].literal);
+        if (tokens[i].id == QTF_BPE_NONE) {
+            return unknown_token(b, &tokens[i], rank + i / 2);
+        }
+        if (i & 1) {
+            qtf_bpe_prefetch_merge(bpe, tokens[i - 1].id, tokens[i].id);
+        }
     }
-    status = qtf_bpe_add_merge(&b->tokenizer->bpe, left_id, right_id, rank, *joined + 1, b->error);
-    if (status == QTF_OK) {
-        *joined = b->tokenizer->bpe.merged[rank];
+    qtf_status status = QTF_OK;
+    for (uint32_t i = 0; i < n && status == QTF_OK; i++) {
+        uint32_t hint = rank + i ? bpe->merged[rank + i - 1] + 1 : 0;
+        status = qtf_bpe_add_merge(bpe, block[i][0].id, block[i][1].id, rank + i, hint, b->error);
     }
     return status;
 }
 
 static qtf_status read_merges(qtf_builder *b, uint32_t merges) {
     const qtf_json_node *nodes = b->doc->nodes;
-    uint32_t rank = 0, joined = 0;
-    for (uint32_t i = merges + 1; i < nodes[merges].next; i = nodes[i].next) {
-        qtf_status status = read_merge(b, i, rank++, &joined);
-        if (status != QTF_OK) {
-            return status;
+    entry block[BLOCK][2];
+    size_t used = 0;
+    uint32_t n = 0, rank = 0;
+    qtf_status status = QTF_OK;
+    for (uint32_t i = merges + 1; i < nodes[merges].next && status == QTF_OK; i = nodes[i].next) {
+        status = decode_merge(b, i, rank + n, &used, block[n]);
+        if (++n == BLOCK && status == QTF_OK) {
+            status = add_merges(b, block, n, rank);
+            rank += n;
+            n = 0;
+            used = 0;
         }
     }
-    return QTF_OK;
+    return status == QTF_OK ? add_merges(b, block, n, rank) : status;
 }
 
-/* Refuse options of the model that byte-level vocabularies leave empty. */
 static qtf_status check_model(const qtf_builder *b, uint32_t model) {
     static const char *const empty[] = {"dropout", "unk_token", "continuing_subword_prefix",
                                         "end_of_word_suffix"};
@@ -187,7 +228,9 @@ qtf_status qtf_read_model(qtf_builder *b, uint32_t model) {
 static qtf_status read_added_token(qtf_builder *b, uint32_t node) {
     const qtf_json *doc = b->doc;
     qtf_added_token token = {0};
-    uint32_t content = qtf_json_get(doc, node, "content"), known;
+    uint32_t content = qtf_json_get(doc, node, "content");
+    entry entered = {0};
+    size_t used = 0;
     if (content == 0 || doc->nodes[content].type != QTF_JSON_STRING ||
         !qtf_json_index(doc, qtf_json_get(doc, node, "id"), UINT32_MAX, &token.id)) {
         return qtf_fail(b->error, QTF_BAD_DATA,
@@ -217,10 +260,15 @@ static qtf_status read_added_token(qtf_builder *b, uint32_t node) {
         n = nfc.n;
     }
     if (status == QTF_OK) {
-        status = find_token(b, text, n, &known);
+        status = decode_entry(b, text, n, &used, &entered);
+    }
+    uint32_t known = QTF_BPE_NONE;
+    if (status == QTF_OK) {
+        known = qtf_bpe_find(&b->tokenizer->bpe, b->bytes, entered.n, entered.literal);
     }
     if (status == QTF_OK && known == QTF_BPE_NONE) {
-        status = add_token(b, text, n, token.id);
+        entered.id = token.id;
+        status = add_block(b, &entered, 1);
     } else if (status == QTF_OK && known != token.id) {
         status = qtf_fail(b->error, QTF_BAD_DATA,
                           "added token \"%.*s\" has id %u, but the vocabulary gives it id %u",
