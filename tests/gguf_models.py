@@ -1,4 +1,4 @@
-"""Random Qwen2 models in GGUF files, written by the gguf package under its own names."""
+"""Random models in GGUF files, written by the gguf package under its own names."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pyqtf.models import ModelConfig
 from pyqtf.models.registry import tensor_shapes
 from pyqtf.tokenizer._files import byte_alphabet
 
+ARCHITECTURES = {name: kind for kind, name in gguf.MODEL_ARCH_NAMES.items()}
 CONFIG = ModelConfig("qwen2", 259, 256, 2, 4, 2, 64, 512, 5e4, 1e-5, 256, False)
 
 
@@ -38,13 +39,25 @@ def random_weights(config: ModelConfig, dtype: str, seed: int = 0) -> dict[str, 
         else:
             values = rng.normal(size=shape, scale=shape[1] ** -0.5).astype(np.float32)
             stored = gguf.quants.quantize(values, kind)
-        weights[name] = (stored, gguf.quants.dequantize(stored, kind).reshape(shape))
+        values = gguf.quants.dequantize(stored, kind).reshape(shape)
+        if config.family == "llama" and name.endswith(("q_proj.weight", "k_proj.weight")):
+            values = half_rows(values, config.head_dim)
+        weights[name] = (stored, values)
     return weights
+
+
+def half_rows(array: Any, head_dim: int) -> Any:
+    """llama.cpp's order of the rows of q and k in Llama models, put back as transformers has it."""
+    rows = []
+    for head in range(len(array) // head_dim):
+        for half in range(2):
+            rows += [head * head_dim + 2 * j + half for j in range(head_dim // 2)]
+    return array[rows]
 
 
 def write_gguf(path: Path, config: ModelConfig, dtype: str, weights: dict[str, Any]) -> None:
     """Write a model with a vocabulary of bytes."""
-    out = gguf.GGUFWriter(path, "qwen2")
+    out = gguf.GGUFWriter(path, config.family)
     out.add_name("random")
     out.add_block_count(config.n_layers)
     out.add_context_length(config.max_position_embeddings)
@@ -65,7 +78,7 @@ def write_gguf(path: Path, config: ModelConfig, dtype: str, weights: dict[str, A
     out.add_token_types([1] * 257 + [3] + [5] * len(pads))
     out.add_token_merges(["t h"])
     out.add_eos_token_id(257)
-    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.QWEN2, config.n_layers)
+    names = gguf.get_tensor_name_map(ARCHITECTURES[config.family], config.n_layers)
     kind = gguf.GGMLQuantizationType[dtype]
     for name, (stored, _) in weights.items():
         theirs = names.get_name(name, try_suffixes=(".weight", ".bias"))

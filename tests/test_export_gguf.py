@@ -150,5 +150,9 @@ def test_what_llama_cpp_cannot_run_is_refused(tmp_path):
     )
     with pytest.raises(FormatError, match="scaled rotary embedding can't be written"):
         pyqtf.export_gguf(folder, out)
+
+    folder = write_model(tmp_path / "llama", vocab_size=257, architectures=["LlamaForCausalLM"])
+    with pytest.raises(FormatError, match=r"'llama' can't be written as GGUF; .*: qwen2, qwen3"):
+        pyqtf.export_gguf(folder, out)
     assert out.read_bytes() == b"old"
     assert not [path for path in tmp_path.iterdir() if path.name.endswith(".part")]

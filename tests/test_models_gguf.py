@@ -25,8 +25,9 @@ IDS = np.random.default_rng(7).integers(0, 250, 70)
 
 def reference_model(config, weights):
     """transformers' model with these weights."""
-    theirs = transformers.Qwen2ForCausalLM(
-        transformers.Qwen2Config(
+    family = {"qwen2": "Qwen2", "qwen3": "Qwen3", "llama": "Llama", "olmo2": "Olmo2"}[config.family]
+    theirs = getattr(transformers, f"{family}ForCausalLM")(
+        getattr(transformers, f"{family}Config")(
             vocab_size=config.vocab_size, hidden_size=config.hidden_size,
             num_hidden_layers=config.n_layers, num_attention_heads=config.n_heads,
             num_key_value_heads=config.n_kv_heads, head_dim=config.head_dim,
@@ -71,6 +72,15 @@ def test_every_type_gives_the_loss_of_transformers(dtype, tmp_path):
 def test_other_shapes(changes, tmp_path):
     config = replace(CONFIG, **changes)
     path, weights = make(tmp_path, "Q5_1", config)
+    assert names.read_config(read_gguf(path)) == config
+    compare(path, reference_model(config, weights))
+
+
+@pytest.mark.parametrize("family", ["qwen3", "llama", "olmo2"])
+@pytest.mark.parametrize("dtype", ["F16", "Q4_K"])
+def test_other_families(family, dtype, tmp_path):
+    config = replace(CONFIG, family=family)
+    path, weights = make(tmp_path, dtype, config)
     assert names.read_config(read_gguf(path)) == config
     compare(path, reference_model(config, weights))
 

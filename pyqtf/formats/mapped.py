@@ -93,6 +93,10 @@ class Tensor:
         """Return a read-only view; BF16 as uint16 and F8 as uint8, which hold their bits."""
         return self.file.view(self.storage, self.shape, self.start)
 
+    def rows(self, start: int, stop: int) -> npt.NDArray[Any]:
+        """Return rows ``[start, stop)`` of a tensor, as `array` returns it."""
+        return self.array()[start:stop]
+
     def row_blocks(self) -> Iterator[npt.NDArray[Any]]:
         """Yield the rows in order, some at a time; here all at once, as they cost no memory."""
         yield self.array()

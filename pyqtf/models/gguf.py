@@ -6,11 +6,12 @@ names; `pyqtf.models.registry` reads on from there, and the other way round for 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pyqtf.formats import GGUF, FormatError, Tensor
 from pyqtf.models.config import ModelConfig
@@ -33,8 +34,10 @@ _DEFAULTS: dict[str, str | float] = {
     "attention.head_count_kv": "attention.head_count",
     "rope.freq_base": 10000.0,
 }
-# Families that llama.cpp knows by the same names. Their query and key rows lie as in safetensors.
-_ARCHITECTURES = ("qwen2",)
+# Families that llama.cpp knows by the same names; it calls Mistral llama, too.
+_ARCHITECTURES = ("qwen2", "qwen3", "llama", "olmo2")
+# Those of which it turns neighbouring rows of a head as a pair, not rows half a head apart.
+_INTERLEAVED = ("llama",)
 
 _EMBED, _HEAD = "token_embd.weight", "output.weight"
 # Role -> name in the file, as in the registry's tables.
@@ -49,12 +52,49 @@ _NAMES = {
     "q_bias": "blk.{}.attn_q.bias",
     "k_bias": "blk.{}.attn_k.bias",
     "v_bias": "blk.{}.attn_v.bias",
+    "q_norm": "blk.{}.attn_q_norm.weight",
+    "k_norm": "blk.{}.attn_k_norm.weight",
     "o": "blk.{}.attn_output.weight",
+    "attn_post_norm": "blk.{}.post_attention_norm.weight",
     "ffn_norm": "blk.{}.ffn_norm.weight",
     "gate": "blk.{}.ffn_gate.weight",
     "up": "blk.{}.ffn_up.weight",
     "down": "blk.{}.ffn_down.weight",
+    "ffn_post_norm": "blk.{}.post_ffw_norm.weight",
 }
+
+
+@dataclass(frozen=True)
+class _Halves(Tensor):
+    """A tensor whose rows are put back in the order of safetensors files.
+
+    Of a head's d rows, llama.cpp has the first of each half, then the second of each half, and so
+    on: its row ``2 j + i`` is row ``i * d / 2 + j`` here.
+    """
+
+    source: Tensor
+    head_dim: int
+
+    @classmethod
+    def of(cls, source: Tensor, head_dim: int) -> _Halves:
+        """Wrap a tensor."""
+        own = {field.name: getattr(source, field.name) for field in fields(Tensor)}
+        return cls(**own, source=source, head_dim=head_dim)
+
+    def row_blocks(self) -> Iterator[NDArray[Any]]:
+        """Yield the rows in order, a head at a time."""
+        for start in range(0, self.shape[0], self.head_dim):
+            rows = self.source.rows(start, start + self.head_dim)
+            pairs = rows.reshape(self.head_dim // 2, 2, -1)
+            yield np.concatenate([pairs[:, 0], pairs[:, 1]])
+
+    def array(self) -> NDArray[Any]:
+        """Return all rows. This is no view."""
+        return np.concatenate([*self.row_blocks()])
+
+    def stored(self) -> NDArray[Any]:
+        """Return what the file holds."""
+        return self.source.stored()
 
 
 class _Metadata:
@@ -117,17 +157,17 @@ def read_config(file: GGUF) -> ModelConfig:
     if _EMBED not in file.tensors or len(file.tensors[_EMBED].shape) != 2:
         raise FormatError(f"{file.path}: expected a matrix {_EMBED!r}: not a whole model")
     metadata = _Metadata(file, architecture)
-    fields: dict[str, Any] = {
+    values: dict[str, Any] = {
         name: metadata.number(key)
         for name, key in _SIZES.values()
         if key != "attention.key_length" or metadata.get(key, None) is not None
     }
-    fields |= {
+    values |= {
         "architectures": [FAMILIES[architecture].architecture],
         "vocab_size": file.tensors[_EMBED].shape[0],
         "tie_word_embeddings": _HEAD not in file.tensors,
     }
-    config = parse_config(fields, str(file.path))
+    config = parse_config(values, str(file.path))
     metadata.refuse_unless("attention.value_length", config.head_dim)
     metadata.refuse_unless("rope.dimension_count", config.head_dim)
     metadata.refuse_unless("rope.scaling.type", "none")
@@ -149,10 +189,13 @@ def named_tensors(file: GGUF, config: ModelConfig) -> dict[str, Tensor]:
         if name not in file.tensors:
             raise FormatError(f"{file.path}: tensor {name!r} missing, which the metadata ask for")
     ours = {theirs: name for name, theirs in names.items()}
-    return {
-        ours.get(name, name): replace(tensor, name=ours.get(name, name))
-        for name, tensor in file.tensors.items()
-    }
+    tensors = {ours.get(name, name): tensor for name, tensor in file.tensors.items()}
+    tensors = {name: replace(tensor, name=name) for name, tensor in tensors.items()}
+    if config.family in _INTERLEAVED:
+        for role in ("q", "k"):
+            for name in _role_names(config, role):
+                tensors[name] = _Halves.of(tensors[name], config.head_dim)
+    return tensors
 
 
 def gguf_names(config: ModelConfig) -> dict[str, str]:
@@ -165,11 +208,17 @@ def gguf_names(config: ModelConfig) -> dict[str, str]:
     'blk.0.attn_k.weight'
     """
     family = FAMILIES[config.family]
-    layers = range(config.n_layers)
     names = {name: _NAMES[role] for role, (name, _) in family.model.items()}
-    for role, (name, _) in family.layer.items():
-        names |= {name.format(i): _NAMES[role].format(i) for i in layers}
+    for role in family.layer:
+        theirs = (_NAMES[role].format(i) for i in range(config.n_layers))
+        names |= dict(zip(_role_names(config, role), theirs, strict=True))
     return {name: names[name] for name in tensor_shapes(config)}
+
+
+def _role_names(config: ModelConfig, role: str) -> list[str]:
+    """Return the Hugging Face names of what plays a role in each layer."""
+    name, _ = FAMILIES[config.family].layer[role]
+    return [name.format(i) for i in range(config.n_layers)]
 
 
 def gguf_metadata(config: ModelConfig, name: str) -> Mapping[str, Any]:
@@ -178,8 +227,8 @@ def gguf_metadata(config: ModelConfig, name: str) -> Mapping[str, Any]:
     Raises
     ------
     FormatError
-        llama.cpp doesn't know the family by a name that pyqtf knows, or the model's rotary
-        embedding is scaled.
+        The family is not known to llama.cpp, or has its rows in another order there, or the
+        model's rotary embedding is scaled.
 
     Examples
     --------
@@ -187,11 +236,11 @@ def gguf_metadata(config: ModelConfig, name: str) -> Mapping[str, Any]:
     >>> gguf_metadata(config, "small")["qwen2.attention.head_count_kv"]
     2
     """
-    family = config.family
-    if family not in _ARCHITECTURES:
+    family, known = config.family, [n for n in _ARCHITECTURES if n not in _INTERLEAVED]
+    if family not in known:
         raise FormatError(
             f"a model of family {family!r} can't be written as GGUF; "
-            f"families that can: {', '.join(_ARCHITECTURES)}"
+            f"families that can: {', '.join(known)}"
         )
     if config.rope_scaling is not None:
         raise FormatError("a model with a scaled rotary embedding can't be written as GGUF")
