@@ -18,7 +18,7 @@ TEXT = 'Mia lost her red ball.\n\n"Where is it?" she asked 12 times. Café <|end
 
 
 @pytest.mark.parametrize(
-    ("dtype", "bound"), [("F32", 0), ("BF16", 0), ("F16", 1e-4), ("Q8_0", 0.01), ("Q4_0", 0.2)]
+    ("dtype", "bound"), [("F32", 0), ("BF16", 0), ("F16", 1e-3), ("Q8_0", 0.05), ("Q4_0", 0.8)]
 )
 def test_a_written_model_is_the_model_that_it_was(dtype, bound, tmp_path):
     path = tmp_path / "small.gguf"
