@@ -12,7 +12,7 @@ from pyqtf.models import gguf
 from pyqtf.models.decoder import Decoder
 from pyqtf.models.registry import read_config
 from pyqtf.models.saved import open_saved
-from pyqtf.models.weights import load_weights, resolve_tied
+from pyqtf.models.weights import full_names, load_weights, resolve_tied
 from pyqtf.tokenizer import Tokenizer
 from pyqtf.tokenizer._files import tokenizer_json
 from pyqtf.tokenizer._gguf import read_vocabulary
@@ -91,7 +91,7 @@ def find_folders(name_or_path: str | os.PathLike[str]) -> tuple[Path, Path]:
 def _load_folder(folder: Path, tokenizer_folder: Path, source: str, quant: str) -> Model:
     config = read_config(folder)
     tokenizer = Tokenizer.from_file(tokenizer_folder)
-    tensors = open_folder(folder)
+    tensors = full_names(open_folder(folder), config)
     config = resolve_tied(tensors, config)
     return Model(
         Decoder(config, load_weights(tensors, config, quant)),

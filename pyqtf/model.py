@@ -20,7 +20,7 @@ from pyqtf.generation import Sampling, new_ids, text_of
 from pyqtf.models.cache import KVCache
 from pyqtf.models.config import ModelConfig
 from pyqtf.models.decoder import Decoder
-from pyqtf.models.registry import tensor_shapes
+from pyqtf.models.registry import FAMILIES, tensor_shapes
 from pyqtf.models.saved import SavedModel, write_saved
 from pyqtf.tokenizer import Tokenizer
 
@@ -71,10 +71,11 @@ class Model:
 
     @property
     def n_params_non_embedding(self) -> int:
-        """Number of parameters without the embedding and the output head."""
-        c = self.config
-        tables = 1 if c.tie_word_embeddings else 2
-        return self.n_params - tables * c.vocab_size * c.hidden_size
+        """Number of parameters without embeddings, learned positions and the output head."""
+        table = FAMILIES[self.config.family].model
+        apart = {table[role][0] for role in ("embed", "positions", "head") if role in table}
+        shapes = tensor_shapes(self.config)
+        return sum(math.prod(shape) for name, shape in shapes.items() if name not in apart)
 
     def score(self, text: Text, *, context: Text = "", top_k: int = 0) -> Score:
         """Loss of every token of a text; see `pyqtf.evaluation.score.score`.

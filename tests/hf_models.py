@@ -57,13 +57,19 @@ def make_model(
     **options: Any,
 ):
     """Save a random model with a byte-level tokenizer; return it in float32."""
-    config = getattr(transformers, f"{family}Config")(
-        vocab_size=vocab, hidden_size=hidden, num_hidden_layers=layers, num_attention_heads=heads,
-        num_key_value_heads=kv, intermediate_size=ffn, tie_word_embeddings=tied,
-        rope_parameters={"rope_theta": theta, "rope_type": "default"} | (rope or {}),
-        **{"max_position_embeddings": 512} | options,
-    )  # fmt: skip
-    model = getattr(transformers, f"{family}ForCausalLM")(config)
+    sizes = {"vocab_size": vocab, "tie_word_embeddings": tied}
+    if family == "GPT2":
+        names = {"n_embd": hidden, "n_layer": layers, "n_head": heads, "n_inner": ffn}
+        sizes |= {"n_positions": 512, **names}
+    else:
+        sizes |= {
+            "hidden_size": hidden, "num_hidden_layers": layers, "num_attention_heads": heads,
+            "num_key_value_heads": kv, "intermediate_size": ffn, "max_position_embeddings": 512,
+            "rope_parameters": {"rope_theta": theta, "rope_type": "default"} | (rope or {}),
+        }  # fmt: skip
+    config = getattr(transformers, f"{family}Config")(**sizes | options)
+    model = getattr(transformers, f"{family}{'LMHeadModel' if family == 'GPT2' else 'ForCausalLM'}")
+    model = model(config)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, p in model.named_parameters():
@@ -83,6 +89,12 @@ def _values(name: str, shape, generator):
         return (1.7 if name.endswith(("q_norm.weight", "k_norm.weight")) else 1) + 0.4 * noise
     if name.endswith("bias"):
         return noise
+    if ".ln_" in name:
+        return 1 + 0.4 * noise
+    if "c_attn" in name:  # stored [in, out]: queries, keys, values side by side
+        peak = torch.ones(shape[1])
+        peak[: shape[1] * 2 // 3] = 1.7
+        return noise * peak / shape[0] ** 0.5
     peak = 1.7 if "q_proj" in name or "k_proj" in name else 1.0
     return noise * peak / shape[-1] ** 0.5
 

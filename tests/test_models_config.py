@@ -1,6 +1,7 @@
 """config.json in both dialects, and refusing what pyqtf doesn't compute."""
 
 import json
+import math
 
 import pytest
 
@@ -161,3 +162,41 @@ def test_files(tmp_path):
     (tmp_path / "config.json").write_bytes(json.dumps(V4).encode()[:-30])
     with pytest.raises(FormatError, match=r"config\.json: expected JSON"):
         read_config(tmp_path)
+
+
+GPT2 = {
+    "architectures": ["GPT2LMHeadModel"], "activation_function": "gelu_new", "n_ctx": 1024,
+    "n_embd": 768, "n_head": 12, "n_layer": 12, "n_positions": 1024, "vocab_size": 50257,
+    "layer_norm_epsilon": 1e-05,
+}  # fmt: skip
+
+
+def test_gpt2_has_the_parameters_it_is_known_for():
+    config = parse_config(GPT2)
+    sizes = {name: math.prod(shape) for name, shape in tensor_shapes(config).items()}
+    assert sum(sizes.values()) == 124_439_808
+    assert config.tie_word_embeddings and config.rope_theta is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"activation_function": "relu"}, "activation_function = 'relu' is not supported"),
+        ({"n_head": 7}, "n_embd 768 can't be cut into 7 heads"),
+        ({"n_head": 0}, "n_embd 768 can't be cut into 0 heads"),
+        ({"scale_attn_by_inverse_layer_idx": True}, "scale_attn_by_inverse_layer_idx = True"),
+        ({"n_inner": "x"}, "'n_inner' must be a whole number"),
+    ],
+)
+def test_gpt2_that_is_not_computed_is_refused(changes, message):
+    with pytest.raises(FormatError, match=message):
+        parse_config({**GPT2, **changes})
+
+
+def test_mistral_reads_no_further_than_its_window():
+    values = {**V4, "architectures": ["MistralForCausalLM"], "max_position_embeddings": 9000}
+    for window, longest in [(512, 512), (None, 9000), (20000, 9000)]:
+        config = parse_config({**values, "sliding_window": window})
+        assert config.max_position_embeddings == longest
+    del values["sliding_window"]
+    assert parse_config(values).max_position_embeddings == 4096

@@ -28,16 +28,18 @@ class ModelConfig:
         Width, depth, and width of the feed-forward network.
     n_heads, n_kv_heads, head_dim : int
         Query heads, the key and value heads that groups of them share, and the width of each.
-    rope_theta : float
-        Base of the rotary frequencies.
+    rope_theta : float or None
+        Base of the rotary frequencies; None where positions are learned vectors instead.
     rms_norm_eps : float
-        Added to the mean square in RMSNorm.
+        Added to the mean square in RMSNorm, or to the variance in LayerNorm.
     max_position_embeddings : int
         The longest text, in tokens.
     tie_word_embeddings : bool
         Whether the embedding serves as the output head.
     rope_scaling : RopeScaling, optional
         How the rotary embedding is stretched to long texts.
+    activation : {"silu", "gelu_new"}
+        Of the feed-forward network: SwiGLU with a gate, or GELU's tanh form without.
 
     Raises
     ------
@@ -53,11 +55,12 @@ class ModelConfig:
     n_kv_heads: int
     head_dim: int
     intermediate_size: int
-    rope_theta: float
+    rope_theta: float | None
     rms_norm_eps: float
     max_position_embeddings: int
     tie_word_embeddings: bool
     rope_scaling: RopeScaling | None = None
+    activation: str = "silu"
 
     def __post_init__(self) -> None:
         for name in (
@@ -71,6 +74,8 @@ class ModelConfig:
                 )
         for name in ("rope_theta", "rms_norm_eps"):
             value = getattr(self, name)
+            if value is None and name == "rope_theta":
+                continue
             if not (math.isfinite(value) and value > 0):
                 raise FormatError(f"config: {name} must be a positive number, got {value}")
         if self.n_heads % self.n_kv_heads:
@@ -78,7 +83,9 @@ class ModelConfig:
                 f"config: {self.n_heads} attention heads can't share {self.n_kv_heads} key-value "
                 "heads evenly"
             )
-        if self.head_dim % 2:
+        if self.activation not in ("silu", "gelu_new"):
+            raise FormatError(f"config: unknown activation {self.activation!r:.80}")
+        if self.head_dim % 2 and self.rope_theta is not None:
             raise FormatError(
                 f"config: head_dim must be even for rotary embeddings, got {self.head_dim}"
             )
@@ -87,6 +94,11 @@ class ModelConfig:
     def q_size(self) -> int:
         """Width of all query heads together."""
         return self.n_heads * self.head_dim
+
+    @property
+    def qkv_size(self) -> int:
+        """Width of queries, keys and values together."""
+        return self.q_size + 2 * self.kv_size
 
     @property
     def kv_size(self) -> int:

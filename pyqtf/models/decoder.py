@@ -36,7 +36,8 @@ class Decoder:
     def __init__(self, config: ModelConfig, weights: Weights) -> None:
         self.config = config
         self.weights = weights
-        self._angles = rotary_angles(config, min(1024, config.max_position_embeddings))
+        no_angles = np.empty((0, 0), np.float32)
+        self._angles = (no_angles, no_angles)
 
     def __call__(self, ids: Ints, offsets: Ints, cache: KVCache | None = None) -> Floats:
         """Run the whole network.
@@ -60,15 +61,17 @@ class Decoder:
         ValueError
             The hidden states are not finite.
         """
-        weights, eps = self.weights, self.config.rms_norm_eps
+        weights = self.weights
         n_before = 0 if cache is None else len(cache)
         positions = n_before + np.concatenate([np.arange(n) for n in np.diff(offsets)])
         x = weights.embed.rows(ids)  # [T, hidden_size]
+        if weights.positions is not None:
+            x += weights.positions.rows(positions)
         for i, layer in enumerate(weights.layers):
             self._attend(i, x, positions, offsets, cache)
             for start in range(0, len(x), _BLOCK):
                 self._feed_forward(layer, x[start : start + _BLOCK])
-        x = _core.rms_norm(x, weights.norm, eps)
+        x = self._norm(x, weights.norm, weights.norm_bias)
         if not np.isfinite(x).all():
             raise ValueError("the model's hidden states overflow: its weights are damaged")
         if cache is not None:
@@ -80,12 +83,13 @@ class Decoder:
     ) -> None:
         """Add to x what each token takes from itself and the tokens before it."""
         c, n_tokens, layer = self.config, len(x), self.weights.layers[i]
-        h = self._norm(x, layer.attn_norm)
+        h = self._norm(x, layer.attn_norm, layer.attn_norm_bias)
         qkv = _core.matmul(h, layer.qkv, bias=layer.qkv_bias)  # [T, q_size + 2 kv_size]
         self._norm_heads(qkv[:, : c.q_size], layer.q_norm)
         self._norm_heads(qkv[:, c.q_size : c.q_size + c.kv_size], layer.k_norm)
-        cos, sin = self._cos_sin(int(positions.max()) + 1)
-        _core.rope(qkv, cos, sin, positions, c.n_heads + c.n_kv_heads)
+        if c.rope_theta is not None:
+            cos, sin = self._cos_sin(int(positions.max()) + 1)
+            _core.rope(qkv, cos, sin, positions, c.n_heads + c.n_kv_heads)
         heads = qkv.reshape(n_tokens, c.n_heads + 2 * c.n_kv_heads, c.head_dim)
         q, k, v = np.split(heads, [c.n_heads, c.n_heads + c.n_kv_heads], axis=1)
         scale = c.head_dim**-0.5
@@ -94,16 +98,22 @@ class Decoder:
             k, v = cache.append(i, k, v)
             k_offsets = np.array([0, len(k)])
         mixed = _core.attention(q, k, v, offsets, k_offsets, scale, causal=True)
-        self._add(x, mixed.reshape(n_tokens, c.q_size), layer.o, layer.attn_post_norm)
+        self._add(x, mixed.reshape(n_tokens, c.q_size), layer.o, layer.o_bias, layer.attn_post_norm)
 
     def _feed_forward(self, layer: LayerWeights, x: Floats) -> None:
-        """Add to x the gated feed-forward network of each token."""
-        h = self._norm(x, layer.ffn_norm)
-        h = _core.swiglu(_core.matmul(h, layer.gate_up))
-        self._add(x, h, layer.down, layer.ffn_post_norm)
+        """Add to x the feed-forward network of each token."""
+        h = self._norm(x, layer.ffn_norm, layer.ffn_norm_bias)
+        h = _core.matmul(h, layer.gate_up, bias=layer.gate_up_bias)
+        h = _core.swiglu(h) if self.config.activation == "silu" else _core.gelu(h)
+        self._add(x, h, layer.down, layer.down_bias, layer.ffn_post_norm)
 
-    def _norm(self, x: Floats, weight: Floats | None) -> Floats:
-        return x if weight is None else _core.rms_norm(x, weight, self.config.rms_norm_eps)
+    def _norm(self, x: Floats, weight: Floats | None, bias: Floats | None = None) -> Floats:
+        """RMSNorm, or LayerNorm where there is a bias; x itself where there is no weight."""
+        if weight is None:
+            return x
+        if bias is None:
+            return _core.rms_norm(x, weight, self.config.rms_norm_eps)
+        return _core.layer_norm(x, weight, bias, self.config.rms_norm_eps)
 
     def _norm_heads(self, part: Floats, weight: Floats | None) -> None:
         """Norm queries or keys in place: each head, or all together, as the weight is long."""
@@ -111,12 +121,19 @@ class Decoder:
             rows = np.ascontiguousarray(part).reshape(-1, len(weight))
             part[:] = self._norm(rows, weight).reshape(part.shape)
 
-    def _add(self, x: Floats, h: Floats, matrix: _core.Matrix, post_norm: Floats | None) -> None:
+    def _add(
+        self,
+        x: Floats,
+        h: Floats,
+        matrix: _core.Matrix,
+        bias: Floats | None,
+        post_norm: Floats | None,
+    ) -> None:
         """Add a block's product to the residual stream x."""
         if post_norm is None:
-            _core.matmul(h, matrix, residual=x, out=x)
+            _core.matmul(h, matrix, bias=bias, residual=x, out=x)
         else:
-            x += self._norm(_core.matmul(h, matrix), post_norm)
+            x += self._norm(_core.matmul(h, matrix, bias=bias), post_norm)
 
     def _cos_sin(self, n_positions: int) -> tuple[Floats, Floats]:
         """Return tables with at least n_positions rows, made longer when a text asks for it."""

@@ -32,13 +32,20 @@ class Family:
     read : callable
         From the fields of a ``config.json`` and the family's key to a ModelConfig.
     model, layer : mapping
-        Tensors of the model and of each layer; ``{}`` stands for the layer's number.
+        Tensors of the model and of each layer; ``{}`` stands for the layer's number. A role is a
+        field of Weights or LayerWeights, or one that the loader stacks into such a field.
+    transposed : bool
+        Whether the matrices of the layers lie as [in, out].
+    prefix : str
+        What the names of some files lack.
     """
 
     architecture: str
     read: Callable[[Fields, str], ModelConfig]
     model: TensorTable
     layer: TensorTable
+    transposed: bool = False
+    prefix: str = ""
 
 
 def _read(fields: Fields, family: str, *, default_theta: float | None = None) -> ModelConfig:
@@ -84,6 +91,31 @@ def _read_mistral(fields: Fields, family: str) -> ModelConfig:
     return replace(config, max_position_embeddings=longest)
 
 
+def _read_gpt2(fields: Fields, family: str) -> ModelConfig:
+    fields.require("activation_function", "gelu_new")
+    fields.require("scale_attn_weights", True)
+    fields.require("scale_attn_by_inverse_layer_idx", False)
+    fields.require("add_cross_attention", False)
+    hidden_size, n_heads = fields.integer("n_embd"), fields.integer("n_head")
+    if n_heads < 1 or hidden_size % n_heads:
+        raise FormatError(f"{fields.where}: n_embd {hidden_size} can't be cut into {n_heads} heads")
+    return ModelConfig(
+        family=family,
+        vocab_size=fields.integer("vocab_size"),
+        hidden_size=hidden_size,
+        n_layers=fields.integer("n_layer"),
+        n_heads=n_heads,
+        n_kv_heads=n_heads,
+        head_dim=hidden_size // n_heads,
+        intermediate_size=fields.integer_or("n_inner", None) or 4 * hidden_size,
+        rope_theta=None,
+        rms_norm_eps=fields.number("layer_norm_epsilon"),
+        max_position_embeddings=fields.integer("n_positions"),
+        tie_word_embeddings=fields.flag("tie_word_embeddings", True),
+        activation="gelu_new",
+    )
+
+
 _MODEL: TensorTable = {
     "embed": ("model.embed_tokens.weight", ("vocab_size", "hidden_size")),
     "norm": ("model.norm.weight", ("hidden_size",)),
@@ -120,6 +152,29 @@ def _qk_norm(q: str, k: str) -> TensorTable:
     }
 
 
+_GPT2_MODEL: TensorTable = {
+    "embed": ("transformer.wte.weight", ("vocab_size", "hidden_size")),
+    "positions": ("transformer.wpe.weight", ("max_position_embeddings", "hidden_size")),
+    "norm": ("transformer.ln_f.weight", ("hidden_size",)),
+    "norm_bias": ("transformer.ln_f.bias", ("hidden_size",)),
+    "head": ("lm_head.weight", ("vocab_size", "hidden_size")),
+}
+_GPT2_LAYER: TensorTable = {
+    "attn_norm": ("transformer.h.{}.ln_1.weight", ("hidden_size",)),
+    "attn_norm_bias": ("transformer.h.{}.ln_1.bias", ("hidden_size",)),
+    "qkv": ("transformer.h.{}.attn.c_attn.weight", ("hidden_size", "qkv_size")),
+    "qkv_bias": ("transformer.h.{}.attn.c_attn.bias", ("qkv_size",)),
+    "o": ("transformer.h.{}.attn.c_proj.weight", ("q_size", "hidden_size")),
+    "o_bias": ("transformer.h.{}.attn.c_proj.bias", ("hidden_size",)),
+    "ffn_norm": ("transformer.h.{}.ln_2.weight", ("hidden_size",)),
+    "ffn_norm_bias": ("transformer.h.{}.ln_2.bias", ("hidden_size",)),
+    "gate_up": ("transformer.h.{}.mlp.c_fc.weight", ("hidden_size", "intermediate_size")),
+    "gate_up_bias": ("transformer.h.{}.mlp.c_fc.bias", ("intermediate_size",)),
+    "down": ("transformer.h.{}.mlp.c_proj.weight", ("intermediate_size", "hidden_size")),
+    "down_bias": ("transformer.h.{}.mlp.c_proj.bias", ("hidden_size",)),
+}
+
+
 FAMILIES: Mapping[str, Family] = {
     "qwen2": Family(
         architecture="Qwen2ForCausalLM",
@@ -153,10 +208,18 @@ FAMILIES: Mapping[str, Family] = {
         model=_MODEL,
         layer={**_LAYER, **_POST_NORMS, **_qk_norm("q_size", "kv_size")},
     ),
+    "gpt2": Family(
+        architecture="GPT2LMHeadModel",
+        read=_read_gpt2,
+        model=_GPT2_MODEL,
+        layer=_GPT2_LAYER,
+        transposed=True,
+        prefix="transformer.",
+    ),
 }
 
-# Endings of tensors that old checkpoints hold and no one needs.
-IGNORED = ("rotary_emb.inv_freq",)
+# Endings of tensors that old checkpoints hold and no one needs: angles and causal masks.
+IGNORED = ("rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias")
 
 
 def read_config(path: str | os.PathLike[str]) -> ModelConfig:

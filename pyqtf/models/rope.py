@@ -124,7 +124,9 @@ def rotary_angles(config: ModelConfig, n_positions: int) -> tuple[Floats, Floats
     -------
     cos, sin : float32 [n_positions, head_dim / 2]
     """
-    frequencies = _frequencies(config)
+    if config.rope_theta is None:
+        raise ValueError("a model with learned positions has no rotary angles")
+    frequencies = _frequencies(config, config.rope_theta)
     angles = np.arange(n_positions, dtype=np.float32)[:, None] * frequencies
     wide = angles.astype(np.float64)
     cos, sin = np.cos(wide).astype(np.float32), np.sin(wide).astype(np.float32)
@@ -134,10 +136,10 @@ def rotary_angles(config: ModelConfig, n_positions: int) -> tuple[Floats, Floats
     return cos, sin
 
 
-def _frequencies(config: ModelConfig) -> Floats:
+def _frequencies(config: ModelConfig, theta: float) -> Floats:
     """Radians that each pair of a head turns by from one position to the next, [head_dim / 2]."""
     exponents = np.arange(0, config.head_dim, 2, dtype=np.float32) / np.float32(config.head_dim)
-    powers = (config.rope_theta ** exponents.astype(np.float64)).astype(np.float32)
+    powers = (theta ** exponents.astype(np.float64)).astype(np.float32)
     plain = np.float32(1) / powers
     scaling = config.rope_scaling
     if scaling is None:
@@ -146,7 +148,7 @@ def _frequencies(config: ModelConfig) -> Floats:
         return plain / np.float32(scaling.factor)
     if scaling.kind == "llama3":
         return _llama3(plain, scaling)
-    return _yarn(plain, powers, scaling, config.rope_theta)
+    return _yarn(plain, powers, scaling, theta)
 
 
 def _llama3(plain: Floats, scaling: RopeScaling) -> Floats:

@@ -90,10 +90,10 @@ def write_saved(path: str | os.PathLike[str], model: SavedModel) -> None:
 
 def _parts(weights: Weights) -> Iterator[tuple[str, Any]]:
     """Name every part of the weights that is there, a tied head once."""
-    yield "embed", weights.embed
-    yield "norm", weights.norm
-    if weights.head is not weights.embed:
-        yield "head", weights.head
+    for name in ("embed", "positions", "norm", "norm_bias", "head"):
+        part = getattr(weights, name)
+        if part is not None and not (name == "head" and part is weights.embed):
+            yield name, part
     for i, layer in enumerate(weights.layers):
         for field in fields(layer):
             part = getattr(layer, field.name)
@@ -142,6 +142,8 @@ def open_saved(path: str | os.PathLike[str]) -> SavedModel:
 def _assemble(facts: dict[str, Any], tensors: dict[str, Tensor]) -> SavedModel:
     """Make the model from its checked header and tensors; any misfit raises."""
     config, quant, groups = _config(facts["config"]), facts["quant"], facts["groups"]
+    if quant not in ("q8", "f32"):
+        raise FormatError(f"quant is {quant!r:.80}, expected 'q8' or 'f32'")
     parts: dict[str, Any] = {}
     for name, shape in part_shapes(config).items():
         if len(shape) == 1:
@@ -150,7 +152,9 @@ def _assemble(facts: dict[str, Any], tensors: dict[str, Tensor]) -> SavedModel:
                 raise FormatError(f"{name} has shape {parts[name].shape}, expected {shape}")
         else:
             data, scales = tensors[f"{name}.data"].array(), tensors[f"{name}.scales"].array()
-            parts[name] = _core.from_packed(data, scales, (shape[0], shape[1]), quant, groups[name])
+            # A matrix without groups is f32 whatever the others are.
+            kind = quant if groups[name] else "f32"
+            parts[name] = _core.from_packed(data, scales, (shape[0], shape[1]), kind, groups[name])
     names = [field.name for field in fields(LayerWeights)]
     layers: list[dict[str, Any]] = [
         {name: parts.get(f"layers.{i}.{name}") for name in names} for i in range(config.n_layers)
@@ -158,7 +162,9 @@ def _assemble(facts: dict[str, Any], tensors: dict[str, Tensor]) -> SavedModel:
     weights = Weights(
         embed=parts["embed"],
         layers=tuple(LayerWeights(**layer) for layer in layers),
+        positions=parts.get("positions"),
         norm=parts["norm"],
+        norm_bias=parts.get("norm_bias"),
         head=parts["embed" if config.tie_word_embeddings else "head"],
         fingerprint=facts["fingerprint"],
     )

@@ -19,7 +19,7 @@ from pyqtf.formats.digest import Digest
 from pyqtf.formats.gguf_types import READABLE
 from pyqtf.models.config import ModelConfig
 from pyqtf.models.equalise import column_scales
-from pyqtf.models.registry import FAMILIES, IGNORED, TensorTable, tensor_shapes
+from pyqtf.models.registry import FAMILIES, IGNORED, Family, TensorTable, tensor_shapes
 
 # Weights that share a scale in q8.
 _GROUP = 128
@@ -35,15 +35,20 @@ class LayerWeights:
     """
 
     attn_norm: NDArray[np.float32] | None  # [hidden_size]
+    attn_norm_bias: NDArray[np.float32] | None  # [hidden_size]; with it the norm is LayerNorm
     qkv: _core.Matrix  # [q_size + 2 kv_size, hidden_size]: q, k, v one below the other
     qkv_bias: NDArray[np.float32] | None  # [q_size + 2 kv_size]
     q_norm: NDArray[np.float32] | None  # [head_dim] for each head, or [q_size] for all together
     k_norm: NDArray[np.float32] | None  # [head_dim] or [kv_size]
     o: _core.Matrix  # [hidden_size, q_size]
+    o_bias: NDArray[np.float32] | None  # [hidden_size]
     attn_post_norm: NDArray[np.float32] | None  # [hidden_size], behind o
     ffn_norm: NDArray[np.float32] | None  # [hidden_size]
-    gate_up: _core.Matrix  # [2 intermediate_size, hidden_size]: gate, then up
+    ffn_norm_bias: NDArray[np.float32] | None  # [hidden_size]
+    gate_up: _core.Matrix  # [2 intermediate_size, hidden_size]: gate, then up; or up alone
+    gate_up_bias: NDArray[np.float32] | None  # [intermediate_size]
     down: _core.Matrix  # [hidden_size, intermediate_size]
+    down_bias: NDArray[np.float32] | None  # [hidden_size]
     ffn_post_norm: NDArray[np.float32] | None  # [hidden_size], behind down
 
 
@@ -61,15 +66,32 @@ _NORM_BEFORE = {"qkv": "attn_norm", "gate_up": "ffn_norm"}
 _PLAIN = ("F32", "F16", "BF16")
 
 
+def _roles(family: Family) -> dict[str, tuple[str, ...]]:
+    """Return what each field of LayerWeights is made of: itself, where a file has it whole."""
+    return {f: (f,) if f in family.layer else stack for f, stack in _STACKS.items()}
+
+
 @dataclass(frozen=True)
 class Weights:
     """All weights of a model; with tied embeddings `head` is `embed` itself."""
 
     embed: _core.Matrix  # [vocab_size, hidden_size]
     layers: tuple[LayerWeights, ...]
+    positions: _core.Matrix | None  # [max_position_embeddings, hidden_size], always f32
     norm: NDArray[np.float32]  # [hidden_size]
+    norm_bias: NDArray[np.float32] | None  # [hidden_size]
     head: _core.Matrix  # [vocab_size, hidden_size]
     fingerprint: str  # of the config and of all that was read, before quantisation
+
+
+def full_names(tensors: Mapping[str, Tensor], config: ModelConfig) -> Mapping[str, Tensor]:
+    """Return a file's tensors under the family's names, which some files cut short."""
+    family = FAMILIES[config.family]
+    embed = family.model["embed"][0]
+    if embed in tensors or embed.removeprefix(family.prefix) not in tensors:
+        return tensors
+    names = {n: n if n == family.model["head"][0] else family.prefix + n for n in tensors}
+    return {names[n]: replace(tensor, name=names[n]) for n, tensor in tensors.items()}
 
 
 def resolve_tied(tensors: Mapping[str, Tensor], config: ModelConfig) -> ModelConfig:
@@ -143,9 +165,10 @@ def part_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     roles = [role for role in family.model if not (role == "head" and config.tie_word_embeddings)]
     shapes = {role: shape(family.model, (role,)) for role in roles}
     for i in range(config.n_layers):
-        for field, stack in _STACKS.items():
+        for field, stack in _roles(family).items():
             if stack[0] in family.layer:
-                shapes[f"layers.{i}.{field}"] = shape(family.layer, stack)
+                dims = shape(family.layer, stack)
+                shapes[f"layers.{i}.{field}"] = dims[::-1] if family.transposed else dims
     return shapes
 
 
@@ -159,13 +182,13 @@ def packed_bytes(config: ModelConfig, quant: str) -> int:
     True
     """
     total = 0
-    for shape in part_shapes(config).values():
+    for name, shape in part_shapes(config).items():
         if len(shape) == 1:
             total += 4 * shape[0]
         else:
             # Matrices are padded to 32 rows and, in q8, to four columns.
             rows, columns = -(-shape[0] // 32) * 32, shape[1]
-            f32 = quant == "f32"
+            f32 = quant == "f32" or name == "positions"
             row = 4 * columns if f32 else -(-columns // 4) * 4 + 4 * -(-columns // _GROUP)
             total += rows * row
     return total
@@ -210,10 +233,13 @@ def load_weights(tensors: Mapping[str, Tensor], config: ModelConfig, quant: str 
     _check_memory(config, quant)
     loader = _Loader(tensors, config, quant)
     embed = loader.matrix("embed")
+    learned = "positions" in FAMILIES[config.family].model
     return Weights(
         embed=embed,
+        positions=loader.matrix("positions", quant="f32") if learned else None,
         head=embed if config.tie_word_embeddings else loader.matrix("head"),
         norm=loader.vector("norm"),
+        norm_bias=loader.vector("norm_bias") if learned else None,
         layers=tuple(loader.layer(i) for i in range(config.n_layers)),
         fingerprint=loader.digest.hexdigest(),
     )
@@ -232,7 +258,7 @@ class _Loader:
         facts = self._family.layer
         parts: dict[str, Any] = {}
         scales: dict[str, NDArray[np.float32]] = {}
-        for field, roles in _STACKS.items():
+        for field, roles in _roles(self._family).items():
             if roles[0] not in facts:
                 parts[field] = None
             elif len(facts[roles[0]][1]) == 1:
@@ -242,7 +268,9 @@ class _Loader:
                 even = self._even(norm, roles, i)
                 if even is not None:
                     scales[_NORM_BEFORE[field]] = even
-                parts[field] = self.matrix(*roles, i=i, column_scales=even)
+                parts[field] = self.matrix(
+                    *roles, i=i, transposed=self._family.transposed, column_scales=even
+                )
         for field, even in scales.items():
             parts[field] = parts[field] / even
         return LayerWeights(**parts)
@@ -252,7 +280,10 @@ class _Loader:
     ) -> NDArray[np.float32] | None:
         """Return scales that move outlier channels from a norm into the matrices behind it."""
         tensors = [self._find(role, i) for role in roles]
-        if norm is None or self._quant != "q8" or any(t.dtype not in _PLAIN for t in tensors):
+        # With a bias behind the norm, or [in, out] matrices, there is more to move: left alone.
+        if norm is None or self._quant != "q8" or self._family.transposed:
+            return None
+        if any(tensor.dtype not in _PLAIN for tensor in tensors):
             return None
         return column_scales(norm, [tensor.array() for tensor in tensors])
 
@@ -261,16 +292,24 @@ class _Loader:
         return self._tensors[name.format(i)]
 
     def matrix(
-        self, *roles: str, i: int = 0, column_scales: NDArray[np.float32] | None = None
+        self,
+        *roles: str,
+        i: int = 0,
+        transposed: bool = False,
+        quant: str | None = None,
+        column_scales: NDArray[np.float32] | None = None,
     ) -> _core.Matrix:
         """Pack one or more tensors one below the other."""
         parts = [self._find(role, i) for role in roles]
         try:
             for part in parts:
                 self.digest.add(part.name, part.stored())
+            if transposed:
+                turned = [np.ascontiguousarray(part.array().T) for part in parts]
+                return _core.pack(turned, quant or self._quant)
             shape = (sum(part.shape[0] for part in parts), parts[0].shape[1])
             blocks = chain.from_iterable(part.row_blocks() for part in parts)
-            return _core.pack(blocks, self._quant, _group(parts), shape, column_scales)
+            return _core.pack(blocks, quant or self._quant, _group(parts), shape, column_scales)
         except ValueError:
             for part in parts:
                 _check_finite(part)
