@@ -9,8 +9,10 @@
 #include "core/memory.h"
 #include "core/pool.h"
 
-/* Rows of a task: enough to pay for laying out each key tile, few enough for the second cache. */
-enum { TASK_ROWS = 192 };
+enum {
+    LANES = 16,     /* rows side by side in a kernel */
+    TASK_ROWS = 192 /* most rows of a task: what they share and keep fits the second cache */
+};
 
 /* Queries [first, first + n) of one sequence and the heads of one key/value head. */
 typedef struct {
@@ -46,64 +48,82 @@ static int64_t visible_keys(const qtf_attention_args *args, int64_t sequence, in
 typedef struct {
     void *start;
     int64_t *n_visible;
-    float *q, *max, *sum, *out, *keys, *values;
+    float *q, *max, *sum, *out;
 } workspace;
 
-static bool workspace_init(workspace *w, int64_t rows, int64_t head_dim, int64_t width) {
-    int64_t padded = (rows + 15) / 16 * 16;
-    size_t floats =
-        (size_t)(padded * (2 + 1 + 16 + head_dim + width) + QTF_KEY_TILE * (head_dim + width));
+static bool workspace_init(workspace *w, int64_t rows, int64_t width) {
+    size_t floats = (size_t)(rows * (2 + 1 + 1 + 2 * width));
     float *p = qtf_alloc(floats, sizeof(float));
     w->start = p;
     if (!p) {
         return false;
     }
+    w->q = p, p += rows * width;
+    w->out = p, p += rows * width;
+    w->max = p, p += rows;
+    w->sum = p, p += rows;
     w->n_visible = (int64_t *)(void *)p;
-    p += 2 * padded;
-    w->max = p, p += padded;
-    w->sum = p, p += 16 * padded;
-    w->q = p, p += padded * head_dim;
-    w->out = p, p += padded * width;
-    w->keys = p, p += QTF_KEY_TILE * head_dim;
-    w->values = p;
     return true;
 }
 
-/* Copy the task's queries, in base 2, and set the online softmax to its start. */
-static void load_rows(const qtf_attention_args *args, const attention_task *task, workspace *w,
-                      int64_t group, int64_t width) {
-    int64_t head_dim = args->head_dim;
+/* Row r of a task is head r % group of its query r / group: where that is in q or out. */
+static ptrdiff_t row_offset(const qtf_attention_args *args, const attention_task *task, int64_t row,
+                            ptrdiff_t stride) {
+    int64_t group = args->n_heads / args->n_kv_heads;
+    int64_t query = args->q_offsets[task->sequence] + task->first + row / group;
+    return query * stride + (task->kv_head * group + row % group) * args->head_dim;
+}
+
+/* Lay out the task's queries, in base 2, and set the online softmax to its start. */
+static void load_rows(const attention_job *job, const attention_task *task, int64_t rows,
+                      const qtf_attention_rows *state, workspace *w) {
+    const qtf_attention_args *args = job->args;
+    int64_t group = args->n_heads / args->n_kv_heads;
     float scale = (float)((double)args->scale * 1.4426950408889634);
-    for (int64_t i = 0; i < task->n; i++) {
-        const float *q = args->q +
-                         (args->q_offsets[task->sequence] + task->first + i) * args->q_stride +
-                         task->kv_head * group * head_dim;
-        float *copy = w->q + i * group * head_dim;
-        for (int64_t d = 0; d < group * head_dim; d++) {
-            copy[d] = q[d] * scale;
+    for (int64_t r = 0; r < state->n; r += LANES) {
+        const float *q[LANES];
+        int n = (int)min64(LANES, rows - r);
+        for (int i = 0; i < n; i++) {
+            q[i] = args->q + row_offset(args, task, r + i, args->q_stride);
         }
-        for (int64_t g = 0; g < group; g++) {
-            w->n_visible[i * group + g] = visible_keys(args, task->sequence, task->first + i);
-            w->max[i * group + g] = -INFINITY;
-        }
+        job->kernels->attention_load(q, n, state->head_dim, scale, w->q + r * state->width);
     }
-    memset(w->sum, 0, (size_t)(task->n * group * 16) * sizeof(float));
-    memset(w->out, 0, (size_t)(task->n * group * width) * sizeof(float));
+    for (int64_t r = 0; r < state->n; r++) {
+        int64_t query = task->first + min64(r, rows - 1) / group;
+        w->n_visible[r] = visible_keys(args, task->sequence, query);
+        w->max[r] = -INFINITY;
+    }
+    memset(w->sum, 0, (size_t)state->n * sizeof(float));
+    memset(w->out, 0, (size_t)(state->n * state->width) * sizeof(float));
+}
+
+static void store_rows(const attention_job *job, const attention_task *task, int64_t rows,
+                       const qtf_attention_rows *state) {
+    const qtf_attention_args *args = job->args;
+    for (int64_t r = 0; r < rows; r += LANES) {
+        float *out[LANES];
+        int n = (int)min64(LANES, rows - r);
+        for (int i = 0; i < n; i++) {
+            out[i] = args->out + row_offset(args, task, r + i, args->n_heads * args->head_dim);
+        }
+        job->kernels->attention_finish(state->out + r * state->width, state->sum + r, n,
+                                       state->head_dim, out);
+    }
 }
 
 static void attention_task_run(void *context, int64_t index) {
     attention_job *job = context;
     const qtf_attention_args *args = job->args;
     const attention_task *task = &job->tasks[index];
-    int64_t group = args->n_heads / args->n_kv_heads, head_dim = args->head_dim;
-    int64_t rows = task->n * group, width = (head_dim + 15) / 16 * 16;
+    int64_t head_dim = args->head_dim;
+    int64_t rows = task->n * (args->n_heads / args->n_kv_heads);
+    int64_t padded = (rows + LANES - 1) / LANES * LANES, width = (head_dim + 15) / 16 * 16;
     workspace w;
-    if (!workspace_init(&w, rows, head_dim, width)) {
+    if (!workspace_init(&w, padded, width)) {
         atomic_store(&job->out_of_memory, true);
         return;
     }
-    load_rows(args, task, &w, group, width);
-    qtf_attention_rows state = {.n = (int)rows,
+    qtf_attention_rows state = {.n = (int)padded,
                                 .head_dim = (int)head_dim,
                                 .width = (int)width,
                                 .n_visible = w.n_visible,
@@ -111,24 +131,17 @@ static void attention_task_run(void *context, int64_t index) {
                                 .max = w.max,
                                 .sum = w.sum,
                                 .out = w.out};
-    int64_t n_keys = visible_keys(args, task->sequence, task->first + task->n - 1);
+    load_rows(job, task, rows, &state, &w);
     const float *k =
         args->k + args->k_offsets[task->sequence] * args->k_stride + task->kv_head * head_dim;
     const float *v =
         args->v + args->k_offsets[task->sequence] * args->v_stride + task->kv_head * head_dim;
+    int64_t n_keys = visible_keys(args, task->sequence, task->first + task->n - 1);
     for (int64_t start = 0; start < n_keys; start += QTF_KEY_TILE) {
-        job->kernels->attention_pack(
-            k + start * args->k_stride, args->k_stride, v + start * args->v_stride, args->v_stride,
-            (int)min64(QTF_KEY_TILE, n_keys - start), (int)head_dim, w.keys, w.values);
-        job->kernels->attention_tile(&state, w.keys, w.values, start);
+        job->kernels->attention_tile(&state, k + start * args->k_stride, args->k_stride,
+                                     v + start * args->v_stride, args->v_stride, start);
     }
-    for (int64_t r = 0; r < rows; r++) {
-        int64_t row = args->q_offsets[task->sequence] + task->first + r / group;
-        int64_t head = task->kv_head * group + r % group;
-        job->kernels->attention_finish(w.out + r * width, w.sum + 16 * r,
-                                       args->out + (row * args->n_heads + head) * head_dim,
-                                       (int)head_dim);
-    }
+    store_rows(job, task, rows, &state);
     qtf_free(w.start);
 }
 

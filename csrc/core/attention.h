@@ -39,7 +39,7 @@ enum { QTF_MAX_HEAD_DIM = 1024 };
 /*
  * QTF_BAD_ARGUMENT when n_heads is not a multiple of n_kv_heads, head_dim is not in
  * 1 … QTF_MAX_HEAD_DIM, or a query would see no key. Parallel. A NaN or infinity in what a query
- * sees makes its result NaN.
+ * sees makes its result NaN, and one in a later value may reach the queries before it.
  */
 qtf_status qtf_attention(const qtf_attention_args *args);
 

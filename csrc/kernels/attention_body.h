@@ -1,6 +1,8 @@
 /*
- * Bodies of the attention kernels, compiled once for each instruction set. A file that includes
- * this defines ATTENTION_ROWS and ATTENTION_VECTORS, the register tile that its registers hold.
+ * Bodies of the attention kernels, compiled once for each instruction set. Lanes are query rows:
+ * keys and values are read in place, one number for all lanes, and a softmax never crosses lanes.
+ * A file that includes this defines ATTENTION_KEYS and ATTENTION_VECTORS, the register tile of keys
+ * (or numbers of a value) times vectors of rows that its registers hold.
  */
 #ifndef QTF_ATTENTION_BODY_H
 #define QTF_ATTENTION_BODY_H
@@ -8,144 +10,116 @@
 #include "kernels/transpose.h"
 #include "kernels/vec.h"
 
-enum { TILE_VECTORS = QTF_KEY_TILE / VF };
-
-/* keys [head_dim, QTF_KEY_TILE] and values [QTF_KEY_TILE, width] of n keys, padded with zeros. */
-QTF_INLINE void attention_pack_body(const float *k, ptrdiff_t k_stride, const float *v,
-                                    ptrdiff_t v_stride, int n, int head_dim, float *keys,
-                                    float *values) {
-    int whole_n = n / 16 * 16, whole_d = head_dim / 16 * 16, rest = head_dim - whole_d;
-    for (int j = 0; j < whole_n; j += 16) {
-        for (int d = 0; d < whole_d; d += 16) {
-            transpose_16x16(k + j * k_stride + d, k_stride, keys + d * QTF_KEY_TILE + j,
-                            QTF_KEY_TILE);
-        }
-    }
-    for (int j = 0; j < n; j++) {
-        for (int d = j < whole_n ? whole_d : 0; d < head_dim; d++) {
-            keys[d * QTF_KEY_TILE + j] = k[j * k_stride + d];
-        }
-    }
-    for (int d = 0; n < QTF_KEY_TILE && d < head_dim; d++) {
-        memset(keys + d * QTF_KEY_TILE + n, 0, (size_t)(QTF_KEY_TILE - n) * sizeof(float));
-    }
-    for (int j = 0; j < n; j++, v += v_stride) {
-        for (int d = 0; d < whole_d; d += VF, values += VF) {
-            vf_store(values, vf_load(v + d));
-        }
-        if (rest) {
-            vf_store(values, vf_load_n(v + whole_d, rest));
-            values += VF;
-        }
-    }
-}
+enum { TILE_ROWS = ATTENTION_VECTORS * VF };
 
 /*
- * c [rows, 16 vectors] = (c +) a [rows, n] · b [n, 16 vectors], each output one chain of fused
- * multiply-adds over ascending n, so that the register tile never shows in the result. add is 0
- * or 1: start from 0 or from c. rows and vectors are constants where this is expanded.
+ * scores[j][row] = q[row] · k[j] for keys j < keys: each one chain of fused multiply-adds over
+ * ascending head_dim. Row vector v is q + v * q_stride: [head_dim][16]. keys and vectors are
+ * constants where this is expanded, so that the sums stay in registers.
  */
-QTF_INLINE void product_tile(const int rows, const int vectors, const int add, const float *a,
-                             ptrdiff_t a_stride, const float *b, ptrdiff_t b_stride, int n,
-                             float *c, ptrdiff_t c_stride) {
-    vf acc[ATTENTION_ROWS][ATTENTION_VECTORS];
-    QTF_UNROLL for (int r = 0; r < rows; r++) {
+QTF_INLINE void score_tile(const int keys, const int vectors, const float *q, ptrdiff_t q_stride,
+                           const float *k, ptrdiff_t k_stride, int head_dim,
+                           float (*scores)[TILE_ROWS]) {
+    vf acc[ATTENTION_KEYS][ATTENTION_VECTORS];
+    QTF_UNROLL for (int j = 0; j < keys; j++) {
         QTF_UNROLL for (int v = 0; v < vectors; v++) {
-            acc[r][v] = add ? vf_load(c + r * c_stride + VF * v) : vf_set1(0.0f);
+            acc[j][v] = vf_set1(0.0f);
         }
     }
-    for (int k = 0; k < n; k++) {
-        vf y[ATTENTION_VECTORS];
+    for (int d = 0; d < head_dim; d++) {
+        vf x[ATTENTION_VECTORS];
         QTF_UNROLL for (int v = 0; v < vectors; v++) {
-            y[v] = vf_load(b + k * b_stride + VF * v);
+            x[v] = vf_load(q + v * q_stride + VF * d);
         }
-        QTF_UNROLL for (int r = 0; r < rows; r++) {
-            vf x = vf_set1(a[r * a_stride + k]);
+        QTF_UNROLL for (int j = 0; j < keys; j++) {
+            vf y = vf_set1(k[j * k_stride + d]);
             QTF_UNROLL for (int v = 0; v < vectors; v++) {
-                acc[r][v] = vf_fma(x, y[v], acc[r][v]);
+                acc[j][v] = vf_fma(x[v], y, acc[j][v]);
             }
         }
     }
-    QTF_UNROLL for (int r = 0; r < rows; r++) {
+    QTF_UNROLL for (int j = 0; j < keys; j++) {
         QTF_UNROLL for (int v = 0; v < vectors; v++) {
-            vf_store(c + r * c_stride + VF * v, acc[r][v]);
+            vf_store(scores[j] + VF * v, acc[j][v]);
         }
-    }
-}
-
-QTF_INLINE void product_columns(const int rows, const int add, const float *a, ptrdiff_t a_stride,
-                                const float *b, ptrdiff_t b_stride, int n, float *c,
-                                ptrdiff_t c_stride, int vectors) {
-    int v = 0;
-#if ATTENTION_VECTORS >= 4
-    for (; v + 4 <= vectors; v += 4) {
-        product_tile(rows, 4, add, a, a_stride, b + VF * v, b_stride, n, c + VF * v, c_stride);
-    }
-#endif
-#if ATTENTION_VECTORS >= 2
-    for (; v + 2 <= vectors; v += 2) {
-        product_tile(rows, 2, add, a, a_stride, b + VF * v, b_stride, n, c + VF * v, c_stride);
-    }
-#endif
-    for (; v < vectors; v++) {
-        product_tile(rows, 1, add, a, a_stride, b + VF * v, b_stride, n, c + VF * v, c_stride);
-    }
-}
-
-/* The same for 1 <= rows <= ATTENTION_ROWS, known only at run time. */
-QTF_INLINE void product(int rows, const int add, const float *a, ptrdiff_t a_stride, const float *b,
-                        ptrdiff_t b_stride, int n, float *c, ptrdiff_t c_stride, int vectors) {
-    switch (rows) {
-#define PRODUCT_ROWS(count)                                                                        \
-    case count:                                                                                    \
-        product_columns(count, add, a, a_stride, b, b_stride, n, c, c_stride, vectors);            \
-        break
-        PRODUCT_ROWS(1);
-        PRODUCT_ROWS(2);
-#if ATTENTION_ROWS >= 6
-        PRODUCT_ROWS(3);
-        PRODUCT_ROWS(4);
-        PRODUCT_ROWS(5);
-        PRODUCT_ROWS(6);
-#endif
-#undef PRODUCT_ROWS
     }
 }
 
 /*
- * One row's online softmax over one tile: s [QTF_KEY_TILE] are scores in base 2 and become
- * exp2(s - max); the first visible ones count, the others become 0. max, sum [16] and
- * out [width] are brought to the new maximum. When no score beats the maximum the factor would be
- * exactly 1, so leaving it out changes no bit.
+ * out[i][row] = factor[row] * out[i][row] + the sum of p[j][row] * value[j][i] over ascending
+ * j < n, for numbers i < numbers of the values. Row vector v is out + v * out_stride.
  */
-QTF_INLINE void softmax_update(float *s, int visible, float *max, float *sum, float *out,
-                               int width) {
-    vf x[TILE_VECTORS];
-    vf low = vf_set1(-INFINITY);
-    QTF_UNROLL for (int v = 0; v < TILE_VECTORS; v++) {
-        int lanes = visible - VF * v;
-        x[v] = lanes >= VF ? vf_load(s + VF * v)
-                           : (lanes > 0 ? vf_select_n(vf_load(s + VF * v), low, lanes) : low);
-    }
-    vf top = vf_max(vf_max(x[0], x[1]), vf_max(x[2], x[3]));
-    vf total = vf_load(sum);
-    vf m = vf_set1(*max);
-    if (vf_mask_greater(top, m)) {
-        vf higher = vf_set1(vf_hmax(top));
-        vf factor = vf_exp2(vf_sub(m, higher));
-        vf_store_n(max, higher, 1);
-        m = higher;
-        total = vf_mul(total, factor);
-        for (int i = 0; i < width; i += VF) {
-            vf_store(out + i, vf_mul(vf_load(out + i), factor));
+QTF_INLINE void value_tile(const int numbers, const int vectors, const float (*p)[TILE_ROWS],
+                           const float *value, ptrdiff_t v_stride, int n, const vf *factor,
+                           float *out, ptrdiff_t out_stride) {
+    vf acc[ATTENTION_KEYS][ATTENTION_VECTORS];
+    QTF_UNROLL for (int i = 0; i < numbers; i++) {
+        QTF_UNROLL for (int v = 0; v < vectors; v++) {
+            acc[i][v] = vf_mul(factor[v], vf_load(out + v * out_stride + VF * i));
         }
     }
-    QTF_UNROLL for (int v = 0; v < TILE_VECTORS; v++) {
-        x[v] = vf_exp2(vf_sub(x[v], m));
-        vf_store(s + VF * v, x[v]);
-        total = vf_add(total, x[v]);
+    for (int j = 0; j < n; j++) {
+        vf x[ATTENTION_VECTORS];
+        QTF_UNROLL for (int v = 0; v < vectors; v++) {
+            x[v] = vf_load(p[j] + VF * v);
+        }
+        QTF_UNROLL for (int i = 0; i < numbers; i++) {
+            vf y = vf_set1(value[j * v_stride + i]);
+            QTF_UNROLL for (int v = 0; v < vectors; v++) {
+                acc[i][v] = vf_fma(x[v], y, acc[i][v]);
+            }
+        }
     }
-    vf_store(sum, total);
+    QTF_UNROLL for (int i = 0; i < numbers; i++) {
+        QTF_UNROLL for (int v = 0; v < vectors; v++) {
+            vf_store(out + v * out_stride + VF * i, acc[i][v]);
+        }
+    }
+}
+
+/* body(count, ...) with count, 1 … ATTENTION_KEYS, as a constant. */
+#define ATTENTION_CASE(count, body, ...)                                                           \
+    case count:                                                                                    \
+        if (count <= ATTENTION_KEYS) {                                                             \
+            body(count <= ATTENTION_KEYS ? count : 1, __VA_ARGS__);                                \
+        }                                                                                          \
+        break;
+#define ATTENTION_SWITCH(count, body, ...)                                                         \
+    switch (count) {                                                                               \
+        ATTENTION_CASE(1, body, __VA_ARGS__)                                                       \
+        ATTENTION_CASE(2, body, __VA_ARGS__)                                                       \
+        ATTENTION_CASE(3, body, __VA_ARGS__)                                                       \
+        ATTENTION_CASE(4, body, __VA_ARGS__)                                                       \
+        ATTENTION_CASE(5, body, __VA_ARGS__)                                                       \
+        ATTENTION_CASE(6, body, __VA_ARGS__)                                                       \
+        ATTENTION_CASE(7, body, __VA_ARGS__)                                                       \
+        ATTENTION_CASE(8, body, __VA_ARGS__)                                                       \
+    }
+
+/*
+ * The online softmax of 16 rows over n keys: scores in base 2 become exp2(score - max), and those
+ * that a row does not see, from key first_hidden on, become 0. Returns what the rows' earlier
+ * sums must be multiplied by, exactly 1 where the maximum stays.
+ */
+QTF_INLINE vf softmax_tile(float (*scores)[TILE_ROWS], int n, int first_hidden, vf visible,
+                           float *max, float *sum) {
+    vf low = vf_set1(-INFINITY), before = vf_load(max), m = before;
+    for (int j = first_hidden; j < n; j++) {
+        vf_store(scores[j], vf_where_less(vf_set1((float)j), visible, vf_load(scores[j]), low));
+    }
+    for (int j = 0; j < n; j++) {
+        m = vf_max(vf_load(scores[j]), m);
+    }
+    vf total = vf_set1(0.0f);
+    for (int j = 0; j < n; j++) {
+        vf p = vf_exp2(vf_sub(vf_load(scores[j]), m));
+        vf_store(scores[j], p);
+        total = vf_add(total, p);
+    }
+    vf factor = vf_exp2(vf_sub(before, m));
+    vf_store(max, m);
+    vf_store(sum, vf_add(vf_mul(vf_load(sum), factor), total));
+    return factor;
 }
 
 QTF_INLINE int visible_in_tile(int64_t n_visible, int64_t tile_start) {
@@ -153,47 +127,102 @@ QTF_INLINE int visible_in_tile(int64_t n_visible, int64_t tile_start) {
     return n < 0 ? 0 : (n > QTF_KEY_TILE ? QTF_KEY_TILE : (int)n);
 }
 
-QTF_INLINE void attention_tile_body(const qtf_attention_rows *rows, const float *keys,
-                                    const float *values, int64_t tile_start) {
-    float scores[ATTENTION_ROWS][QTF_KEY_TILE] __attribute__((aligned(64)));
-    int width = rows->width, head_dim = rows->head_dim;
-    for (int r0 = 0; r0 < rows->n; r0 += ATTENTION_ROWS) {
-        int n = rows->n - r0 < ATTENTION_ROWS ? rows->n - r0 : ATTENTION_ROWS;
-        int visible[ATTENTION_ROWS], most = 0;
+/* One key tile for the 16 * vectors rows from row0 on. */
+QTF_INLINE void attention_tile_rows(const int vectors, const qtf_attention_rows *rows, int row0,
+                                    const float *k, ptrdiff_t k_stride, const float *value,
+                                    ptrdiff_t v_stride, int64_t tile_start) {
+    float scores[QTF_KEY_TILE][TILE_ROWS] __attribute__((aligned(64)));
+    int head_dim = rows->head_dim;
+    int n = visible_in_tile(rows->n_visible[row0 + VF * vectors - 1], tile_start);
+    ptrdiff_t stride = (ptrdiff_t)rows->width * VF; /* between vectors of rows */
+    const float *q = rows->q + row0 / VF * stride;
+    float *out = rows->out + row0 / VF * stride;
+    if (n == 0) {
+        return;
+    }
+    /* Register tiles of nearly equal height: the last one is not a slow, low one. */
+    int tiles = (n + ATTENTION_KEYS - 1) / ATTENTION_KEYS;
+    for (int t = 0, j = 0, next; t < tiles; t++, j = next) {
+        next = n * (t + 1) / tiles;
+        ATTENTION_SWITCH(next - j, score_tile, vectors, q, stride, k + j * k_stride, k_stride,
+                         head_dim, scores + j)
+    }
+    vf factor[ATTENTION_VECTORS];
+    QTF_UNROLL for (int v = 0; v < vectors; v++) {
+        int first = row0 + VF * v;
+        float visible[VF];
+        for (int r = 0; r < VF; r++) {
+            visible[r] = (float)visible_in_tile(rows->n_visible[first + r], tile_start);
+        }
+        factor[v] = softmax_tile((float(*)[TILE_ROWS])(scores[0] + VF * v), n,
+                                 visible_in_tile(rows->n_visible[first], tile_start),
+                                 vf_load(visible), rows->max + first, rows->sum + first);
+    }
+    tiles = (head_dim + ATTENTION_KEYS - 1) / ATTENTION_KEYS;
+    for (int t = 0, i = 0, next; t < tiles; t++, i = next) {
+        next = head_dim * (t + 1) / tiles;
+        ATTENTION_SWITCH(next - i, value_tile, vectors, (const float(*)[TILE_ROWS])scores,
+                         value + i, v_stride, n, factor, out + VF * i, stride)
+    }
+}
+
+QTF_INLINE void attention_tile_body(const qtf_attention_rows *rows, const float *k,
+                                    ptrdiff_t k_stride, const float *value, ptrdiff_t v_stride,
+                                    int64_t tile_start) {
+    int row = 0;
+    for (; row + TILE_ROWS <= rows->n; row += TILE_ROWS) {
+        attention_tile_rows(ATTENTION_VECTORS, rows, row, k, k_stride, value, v_stride, tile_start);
+    }
+    for (; row < rows->n; row += VF) {
+        attention_tile_rows(1, rows, row, k, k_stride, value, v_stride, tile_start);
+    }
+}
+
+/* Ask for n rows at once: waiting for one line after the other costs more than the work itself. */
+QTF_INLINE void fetch_rows(const float *const *rows, int n, int head_dim) {
+    for (int r = 0; r < n; r++) {
+        for (int d = 0; d < head_dim; d += 16) {
+            __builtin_prefetch(rows[r] + d);
+        }
+    }
+}
+
+/* Sixteen rows of queries side by side: packed [width][16] = scale * rows, padded with zeros. */
+QTF_INLINE void attention_load_body(const float *const *rows, int n, int head_dim, float scale,
+                                    float *packed) {
+    float block[VF][VF] __attribute__((aligned(64))) = {{0}};
+    vf s = vf_set1(scale);
+    fetch_rows(rows, n, head_dim);
+    for (int d = 0; d < head_dim; d += VF) {
+        int numbers = head_dim - d < VF ? head_dim - d : VF;
         for (int r = 0; r < n; r++) {
-            visible[r] = visible_in_tile(rows->n_visible[r0 + r], tile_start);
-            most = visible[r] > most ? visible[r] : most;
+            vf x = numbers == VF ? vf_load(rows[r] + d) : vf_load_n(rows[r] + d, numbers);
+            vf_store(block[r], vf_mul(x, s));
         }
-        if (most == 0) {
-            continue;
-        }
-        float *out = rows->out + (ptrdiff_t)r0 * width;
-        product(n, 0, rows->q + (ptrdiff_t)r0 * head_dim, head_dim, keys, QTF_KEY_TILE, head_dim,
-                scores[0], QTF_KEY_TILE, (most + VF - 1) / VF);
-        for (int r = 0; r < n; r++) {
-            if (visible[r] > 0) {
-                softmax_update(scores[r], visible[r], rows->max + r0 + r,
-                               rows->sum + (ptrdiff_t)(r0 + r) * VF, out + (ptrdiff_t)r * width,
-                               width);
-            } else {
-                memset(scores[r], 0, sizeof scores[r]);
-            }
-        }
-        product(n, 1, scores[0], QTF_KEY_TILE, values, width, most, out, width, width / VF);
+        transpose_16x16(block[0], VF, packed + VF * d, VF);
     }
 }
 
 /* Adding 0 turns -0, which depends on the neighbours in a tile, into 0. */
-QTF_INLINE void attention_finish_body(const float *out, const float *sum, float *result,
-                                      int head_dim) {
-    vf inverse = vf_div(vf_set1(1.0f), vf_set1(vf_sum(vf_load(sum))));
-    vf zero = vf_set1(0.0f);
-    int i = 0;
-    for (; i + VF <= head_dim; i += VF) {
-        vf_store(result + i, vf_add(vf_mul(vf_load(out + i), inverse), zero));
-    }
-    if (i < head_dim) {
-        vf_store_n(result + i, vf_add(vf_mul(vf_load(out + i), inverse), zero), head_dim - i);
+QTF_INLINE void attention_finish_body(const float *out, const float *sum, int n, int head_dim,
+                                      float *const *rows) {
+    float block[VF][VF] __attribute__((aligned(64)));
+    float turned[VF][VF] __attribute__((aligned(64)));
+    vf inverse = vf_div(vf_set1(1.0f), vf_load(sum)), zero = vf_set1(0.0f);
+    fetch_rows((const float *const *)rows, n, head_dim);
+    for (int d = 0; d < head_dim; d += VF) {
+        int numbers = head_dim - d < VF ? head_dim - d : VF;
+        for (int i = 0; i < VF; i++) {
+            vf_store(block[i], vf_add(vf_mul(vf_load(out + VF * (d + i)), inverse), zero));
+        }
+        transpose_16x16(block[0], VF, turned[0], VF);
+        for (int r = 0; r < n; r++) {
+            if (numbers == VF) {
+                vf_store(rows[r] + d, vf_load(turned[r]));
+            } else {
+                vf_store_n(rows[r] + d, vf_load(turned[r]), numbers);
+            }
+        }
     }
 }
 

@@ -7,7 +7,7 @@
 
 QTF_TARGET_BEGIN("avx2,fma,f16c")
 #define QTF_VEC_AVX2
-#define ATTENTION_ROWS 6
+#define ATTENTION_KEYS 6
 #define ATTENTION_VECTORS 1
 #include "kernels/attention_body.h"
 #include "kernels/elementwise_body.h"
@@ -86,20 +86,20 @@ static void qtf_swiglu__avx2(const float *gate, const float *up, float *out, siz
     swiglu_body(gate, up, out, n);
 }
 
-static void qtf_attention_pack__avx2(const float *k, ptrdiff_t k_stride, const float *v,
-                                     ptrdiff_t v_stride, int n, int head_dim, float *keys,
-                                     float *values) {
-    attention_pack_body(k, k_stride, v, v_stride, n, head_dim, keys, values);
+static void qtf_attention_load__avx2(const float *const *rows, int n, int head_dim, float scale,
+                                     float *packed) {
+    attention_load_body(rows, n, head_dim, scale, packed);
 }
 
-static void qtf_attention_tile__avx2(const qtf_attention_rows *rows, const float *keys,
-                                     const float *values, int64_t tile_start) {
-    attention_tile_body(rows, keys, values, tile_start);
+static void qtf_attention_tile__avx2(const qtf_attention_rows *rows, const float *k,
+                                     ptrdiff_t k_stride, const float *v, ptrdiff_t v_stride,
+                                     int64_t tile_start) {
+    attention_tile_body(rows, k, k_stride, v, v_stride, tile_start);
 }
 
-static void qtf_attention_finish__avx2(const float *out, const float *sum, float *result,
-                                       int head_dim) {
-    attention_finish_body(out, sum, result, head_dim);
+static void qtf_attention_finish__avx2(const float *out, const float *sum, int n, int head_dim,
+                                       float *const *rows) {
+    attention_finish_body(out, sum, n, head_dim, rows);
 }
 
 static void qtf_softmax__avx2(float *scores, size_t n) {
@@ -131,7 +131,7 @@ void qtf_fill_avx2(qtf_kernels *table) {
     table->gelu = qtf_gelu__avx2;
     table->rope = qtf_rope__avx2;
     table->swiglu = qtf_swiglu__avx2;
-    table->attention_pack = qtf_attention_pack__avx2;
+    table->attention_load = qtf_attention_load__avx2;
     table->attention_tile = qtf_attention_tile__avx2;
     table->attention_finish = qtf_attention_finish__avx2;
     table->softmax = qtf_softmax__avx2;

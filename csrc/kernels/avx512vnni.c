@@ -7,8 +7,8 @@
 
 QTF_TARGET_BEGIN("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")
 #define QTF_VEC_AVX512
-#define ATTENTION_ROWS 6
-#define ATTENTION_VECTORS 4
+#define ATTENTION_KEYS 8
+#define ATTENTION_VECTORS 2
 #include "kernels/attention_body.h"
 #include "kernels/elementwise_body.h"
 #define QTF_F32_ROWS 12
@@ -63,20 +63,20 @@ static void qtf_swiglu__avx512vnni(const float *gate, const float *up, float *ou
     swiglu_body(gate, up, out, n);
 }
 
-static void qtf_attention_pack__avx512vnni(const float *k, ptrdiff_t k_stride, const float *v,
-                                           ptrdiff_t v_stride, int n, int head_dim, float *keys,
-                                           float *values) {
-    attention_pack_body(k, k_stride, v, v_stride, n, head_dim, keys, values);
+static void qtf_attention_load__avx512vnni(const float *const *rows, int n, int head_dim,
+                                           float scale, float *packed) {
+    attention_load_body(rows, n, head_dim, scale, packed);
 }
 
-static void qtf_attention_tile__avx512vnni(const qtf_attention_rows *rows, const float *keys,
-                                           const float *values, int64_t tile_start) {
-    attention_tile_body(rows, keys, values, tile_start);
+static void qtf_attention_tile__avx512vnni(const qtf_attention_rows *rows, const float *k,
+                                           ptrdiff_t k_stride, const float *v, ptrdiff_t v_stride,
+                                           int64_t tile_start) {
+    attention_tile_body(rows, k, k_stride, v, v_stride, tile_start);
 }
 
-static void qtf_attention_finish__avx512vnni(const float *out, const float *sum, float *result,
-                                             int head_dim) {
-    attention_finish_body(out, sum, result, head_dim);
+static void qtf_attention_finish__avx512vnni(const float *out, const float *sum, int n,
+                                             int head_dim, float *const *rows) {
+    attention_finish_body(out, sum, n, head_dim, rows);
 }
 
 static void qtf_softmax__avx512vnni(float *scores, size_t n) {
@@ -107,7 +107,7 @@ void qtf_fill_avx512vnni(qtf_kernels *table) {
     table->gelu = qtf_gelu__avx512vnni;
     table->rope = qtf_rope__avx512vnni;
     table->swiglu = qtf_swiglu__avx512vnni;
-    table->attention_pack = qtf_attention_pack__avx512vnni;
+    table->attention_load = qtf_attention_load__avx512vnni;
     table->attention_tile = qtf_attention_tile__avx512vnni;
     table->attention_finish = qtf_attention_finish__avx512vnni;
     table->softmax = qtf_softmax__avx512vnni;

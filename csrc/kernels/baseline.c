@@ -4,7 +4,7 @@
 #include "kernels/kernels.h"
 
 #define QTF_VEC_BASELINE
-#define ATTENTION_ROWS 2
+#define ATTENTION_KEYS 2
 #define ATTENTION_VECTORS 1
 #include "kernels/attention_body.h"
 #include "kernels/elementwise_body.h"
@@ -86,20 +86,20 @@ static void qtf_swiglu__baseline(const float *gate, const float *up, float *out,
     swiglu_body(gate, up, out, n);
 }
 
-static void qtf_attention_pack__baseline(const float *k, ptrdiff_t k_stride, const float *v,
-                                         ptrdiff_t v_stride, int n, int head_dim, float *keys,
-                                         float *values) {
-    attention_pack_body(k, k_stride, v, v_stride, n, head_dim, keys, values);
+static void qtf_attention_load__baseline(const float *const *rows, int n, int head_dim, float scale,
+                                         float *packed) {
+    attention_load_body(rows, n, head_dim, scale, packed);
 }
 
-static void qtf_attention_tile__baseline(const qtf_attention_rows *rows, const float *keys,
-                                         const float *values, int64_t tile_start) {
-    attention_tile_body(rows, keys, values, tile_start);
+static void qtf_attention_tile__baseline(const qtf_attention_rows *rows, const float *k,
+                                         ptrdiff_t k_stride, const float *v, ptrdiff_t v_stride,
+                                         int64_t tile_start) {
+    attention_tile_body(rows, k, k_stride, v, v_stride, tile_start);
 }
 
-static void qtf_attention_finish__baseline(const float *out, const float *sum, float *result,
-                                           int head_dim) {
-    attention_finish_body(out, sum, result, head_dim);
+static void qtf_attention_finish__baseline(const float *out, const float *sum, int n, int head_dim,
+                                           float *const *rows) {
+    attention_finish_body(out, sum, n, head_dim, rows);
 }
 
 static void qtf_softmax__baseline(float *scores, size_t n) {
@@ -132,7 +132,7 @@ void qtf_fill_baseline(qtf_kernels *table) {
     table->gelu = qtf_gelu__baseline;
     table->rope = qtf_rope__baseline;
     table->swiglu = qtf_swiglu__baseline;
-    table->attention_pack = qtf_attention_pack__baseline;
+    table->attention_load = qtf_attention_load__baseline;
     table->attention_tile = qtf_attention_tile__baseline;
     table->attention_finish = qtf_attention_finish__baseline;
     table->softmax = qtf_softmax__baseline;

@@ -25,15 +25,17 @@ enum { QTF_KEY_TILE = 64 };
 
 /*
  * Rows of one attention task: queries of one sequence that share a key/value head, and what the
- * online softmax knows of each so far. width is head_dim rounded up to 16.
+ * online softmax knows of each so far. Sixteen rows lie side by side: number d of row r is at
+ * [r / 16][d][r % 16]. width is head_dim rounded up to 16.
  */
 typedef struct {
-    int n, head_dim, width;
-    const int64_t *n_visible; /* [n]: keys of the sequence that the row sees */
-    const float *q;           /* [n, head_dim], times scale * log2(e) */
+    int n; /* rows, a multiple of 16: the last ones may be padding */
+    int head_dim, width;
+    const int64_t *n_visible; /* [n]: keys of the sequence that the row sees, not descending */
+    const float *q;           /* [n / 16, width, 16], times scale * log2(e) */
     float *max;               /* [n]: largest score in base 2, -inf at first */
-    float *sum;               /* [n, 16]: sums of exp2(score - max) by lane, 0 at first */
-    float *out;               /* [n, width]: sums of exp2(score - max) * v, 0 at first */
+    float *sum;               /* [n]: of exp2(score - max), 0 at first */
+    float *out;               /* [n / 16, width, 16]: of exp2(score - max) * v, 0 at first */
 } qtf_attention_rows;
 
 /*
@@ -79,20 +81,22 @@ typedef struct qtf_kernels {
      * allowed. */
     void (*gelu)(const float *x, float *out, size_t n);
 
-    /* Lay out one key tile: n <= QTF_KEY_TILE rows of k and v, strides in floats, become
-     * keys [head_dim, QTF_KEY_TILE], padded with zeros, and values [n, width]. */
-    void (*attention_pack)(const float *k, ptrdiff_t k_stride, const float *v, ptrdiff_t v_stride,
-                           int n, int head_dim, float *keys, float *values);
+    /* n <= 16 rows [head_dim] of queries, times scale, as one block of qtf_attention_rows.q. */
+    void (*attention_load)(const float *const *rows, int n, int head_dim, float scale,
+                           float *packed);
 
-    /* Take one key tile, as packed, into the rows; tile_start is its first key. */
-    void (*attention_tile)(const qtf_attention_rows *rows, const float *keys, const float *values,
-                           int64_t tile_start);
+    /* Take one key tile into the rows: k and v [up to QTF_KEY_TILE, head_dim], strides in floats,
+     * from key tile_start of the sequence on. Every row sees a key of the first tile. */
+    void (*attention_tile)(const qtf_attention_rows *rows, const float *k, ptrdiff_t k_stride,
+                           const float *v, ptrdiff_t v_stride, int64_t tile_start);
 
-    /* result [head_dim] = out [width] / the sum of sum [16]. */
-    void (*attention_finish)(const float *out, const float *sum, float *result, int head_dim);
+    /* rows[r] [head_dim] = out / sum for the first n rows of one block of qtf_attention_rows. */
+    void (*attention_finish)(const float *out, const float *sum, int n, int head_dim,
+                             float *const *rows);
 
     /* scores [n] become softmax(scores), in place; where all are -inf, zeros. */
     void (*softmax)(float *scores, size_t n);
+
     /* Reduce n >= 1 logits of a tile; sums run by lanes of 16 in ascending order. */
     void (*loss_tile)(const float *logits, int n, float target, qtf_loss_tile *result);
 
