@@ -18,7 +18,7 @@ from pyqtf.evaluation.evaluate import Models, Scored, iter_scores, results_frame
 from pyqtf.evaluation.statistics import concerns, paired_differences, summary_of
 from pyqtf.evaluation.stories import read_stories
 from pyqtf.plot import png, report, scaling
-from pyqtf.plot.table import differences_table, summary_table
+from pyqtf.plot.table import differences_table, ends_text, summary_table
 
 if TYPE_CHECKING:
     from pyqtf.evaluation.stories import Story
@@ -62,6 +62,8 @@ class ScalingRun:
                     "From one model to the next, story by story:\n\n"
                     + differences_table(differences).to_text(width)
                 )
+            if ends := ends_text(self.results):
+                parts.append(textwrap.fill(ends, width))
         except ValueError as error:
             parts.append(textwrap.fill(f"Not compared: {error}.", width))
         parts += [textwrap.fill(sentence, width) for sentence in concerns(self.results)]

@@ -67,7 +67,8 @@ def test_scaling_without_arguments(tmp_path, capsys):
     folder = tmp_path / "pyqtf-scaling"
     assert visible(folder) == FILES
     for words in (*SIZES, "perplexity", "95 % interval", "bits/byte", "tokens/s", "p (Holm)",
-                  "small -> middle", "middle -> large", "pyqtf-scaling/report.html"):  # fmt: skip
+                  "small -> middle", "middle -> large", "small to large: ",
+                  "pyqtf-scaling/report.html"):  # fmt: skip
         assert words in out
     assert max(map(len, out.splitlines())) <= 80
 

@@ -15,6 +15,7 @@ from pyqtf.plot.table import (
     Table,
     change,
     differences_table,
+    ends_text,
     interval,
     number,
     parameters,
@@ -51,6 +52,15 @@ def test_summary_table_shows_the_summary():
     assert header == ("model", "parameters", "perplexity", "95 % interval", "bits/byte", "tokens/s")
     assert rows[0][:3] == ("small", "1 k", number(summary["perplexity"][0]))
     assert rows[1][3] == interval(summary["perplexity_low"][1], summary["perplexity_high"][1])
+
+
+def test_the_ends_of_a_family_are_compared_in_a_sentence():
+    df = results(["small", "middle", "large"])
+    row = paired_differences(df, pairs=[("small", "large")]).iloc[0]
+    sentence = ends_text(df)
+    assert "small to large: " + change(row["perplexity_ratio"]) in sentence
+    assert f"{row['n_better']} of 3 stories won" in sentence
+    assert ends_text(results(["small", "large"])) == ""
 
 
 def test_html_is_escaped():

@@ -14,7 +14,7 @@ from pyqtf.evaluation.score import Score
 from pyqtf.evaluation.statistics import concerns, paired_differences, summary_of
 from pyqtf.plot.figures import png, scaling, scaling_law, stories
 from pyqtf.plot.heatmap import tokens
-from pyqtf.plot.table import differences_table, forms_table, summary_table
+from pyqtf.plot.table import differences_table, ends_text, forms_table, summary_table
 
 
 def report(
@@ -65,7 +65,7 @@ def report(
     summary = summary_of(results)
     fit = _fit(summary)
     n_stories = int(summary["n_stories"].iloc[0])
-    differences, refusal = _differences(results)
+    differences, ends, refusal = _differences(results)
     environment = Environment(loader=PackageLoader("pyqtf.plot", package_path="."), autoescape=True)
     return environment.get_template("report.html.j2").render(
         title=title,
@@ -76,6 +76,7 @@ def report(
         summary_html=Markup(summary_table(summary).to_html()),
         scaling_png=_base64(png(scaling(results))),
         differences_html=differences,
+        ends=ends,
         refusal=refusal,
         stories_png=_base64(png(stories(results))) if len(summary) > 1 and n_stories > 1 else "",
         fit=fit,
@@ -87,12 +88,13 @@ def report(
     )
 
 
-def _differences(results: pd.DataFrame) -> tuple[Markup | None, str]:
+def _differences(results: pd.DataFrame) -> tuple[Markup | None, str, str]:
     try:
-        differences = paired_differences(results)
+        differences, ends = paired_differences(results), ends_text(results)
     except ValueError as error:
-        return None, f"{error}."
-    return (Markup(differences_table(differences).to_html()) if len(differences) else None), ""
+        return None, "", f"{error}."
+    table = Markup(differences_table(differences).to_html()) if len(differences) else None
+    return table, ends, ""
 
 
 def _fit(summary: pd.DataFrame) -> ScalingFit | None:

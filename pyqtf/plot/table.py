@@ -10,7 +10,7 @@ import pandas as pd
 
 from pyqtf.evaluation.scaling_law import ScalingFit
 from pyqtf.evaluation.score import Score
-from pyqtf.evaluation.statistics import labels
+from pyqtf.evaluation.statistics import labels, paired_differences
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,28 @@ def differences_table(differences: pd.DataFrame) -> Table:
             )
             for _, row in differences.iterrows()
         ),
+    )
+
+
+def ends_text(results: pd.DataFrame) -> str:
+    """The smallest model against the largest, in one sentence; empty for fewer than three.
+
+    One comparison of its own, so its interval needs no correction for the number of pairs.
+
+    Parameters
+    ----------
+    results : DataFrame
+        What `pyqtf.evaluate` returns.
+    """
+    names = labels(results)
+    if len(names) < 3:
+        return ""
+    row = paired_differences(results, pairs=[(names[0], names[-1])]).iloc[0]
+    interval = change_interval(row["ratio_low"], row["ratio_high"])
+    return (
+        f"From the smallest to the largest, {row['smaller']} to {row['larger']}: "
+        f"{change(row['perplexity_ratio'])} (95 % interval {interval}), "
+        f"{row['n_better']} of {row['n_stories']} stories won."
     )
 
 
