@@ -12,6 +12,7 @@ import pyqtf
 from pyqtf.formats import FormatError, read_gguf, save_gguf
 from pyqtf.formats.gguf_types import READABLE
 from pyqtf.models import gguf as names
+from pyqtf.models.rope import RopeScaling
 
 pytest.importorskip("gguf")
 torch = pytest.importorskip("torch")
@@ -21,6 +22,15 @@ gguf_models = pytest.importorskip("gguf_models")
 
 CONFIG = gguf_models.CONFIG
 IDS = np.random.default_rng(7).integers(0, 250, 70)
+
+
+def rope_parameters(config):
+    scaling = config.rope_scaling
+    if scaling is None:
+        return {"rope_theta": config.rope_theta, "rope_type": "default"}
+    return {"rope_theta": config.rope_theta, "rope_type": scaling.kind, "factor": scaling.factor,
+            "original_max_position_embeddings": scaling.original_length,
+            "high_freq_factor": scaling.fast, "low_freq_factor": scaling.slow}  # fmt: skip
 
 
 def reference_model(config, weights):
@@ -34,7 +44,7 @@ def reference_model(config, weights):
             intermediate_size=config.intermediate_size, rms_norm_eps=config.rms_norm_eps,
             max_position_embeddings=config.max_position_embeddings,
             tie_word_embeddings=config.tie_word_embeddings, attn_implementation="eager",
-            rope_parameters={"rope_theta": config.rope_theta, "rope_type": "default"},
+            rope_parameters=rope_parameters(config),
         )
     )  # fmt: skip
     state = {name: torch.from_numpy(values) for name, (_, values) in weights.items()}
@@ -83,6 +93,27 @@ def test_other_families(family, dtype, tmp_path):
     path, weights = make(tmp_path, dtype, config)
     assert names.read_config(read_gguf(path)) == config
     compare(path, reference_model(config, weights))
+
+
+def test_factors_of_llama_3(tmp_path):
+    scaling = RopeScaling("llama3", 32.0, 8192, fast=4.0, slow=1.0)
+    config = replace(CONFIG, family="llama", rope_theta=5e5, rope_scaling=scaling)
+    path, weights = make(tmp_path, "F32", config)
+    rewrite(path)
+    with pytest.raises(AssertionError):
+        compare(path, reference_model(config, weights))
+    # What transformers makes of the scaling, as factors.
+    theirs = reference_model(config, weights)
+    plain = 5e5 ** -(torch.arange(0, 64, 2, dtype=torch.float64) / 64)
+    factors = (plain / theirs.model.rotary_emb.inv_freq).float().numpy().round(5)
+    assert factors.min() == 1 and factors.max() == 32
+    rewrite(path, tensors={"rope_freqs.weight": factors})
+    assert names.read_config(read_gguf(path)) == config
+    compare(path, theirs)
+    for wrong in (factors * np.float32(1.01), factors[::-1].copy(), factors[:-1], factors[None]):
+        rewrite(path, tensors={"rope_freqs.weight": wrong})
+        with pytest.raises(FormatError, match=r"'rope_freqs.weight' is not what Llama 3"):
+            pyqtf.load(path)
 
 
 def matrices(model):
@@ -170,7 +201,8 @@ BAD = {
     "no norm": ({}, {"output_norm.weight": None}, "'output_norm.weight' missing"),
     "no bias": ({}, {"blk.0.attn_k.bias": None}, "'blk.0.attn_k.bias' missing"),
     "a layer too many": ({"qwen2.block_count": 2}, {}, "'blk.1.* missing"),
-    "unknown tensor": ({}, {"rope_freqs.weight": np.ones(8, np.float32)}, "'rope_freqs.weight'"),
+    "unknown tensor": ({}, {"blk.0.extra": np.ones(8, np.float32)}, "'blk.0.extra'.* unexpected"),
+    "no scaling": ({}, {"rope_freqs.weight": np.ones(8, np.float32)}, "'rope_freqs.weight' is not"),
     "another shape": ({"qwen2.feed_forward_length": 64}, {}, r"asks for \[64, 32\]"),
     "no vocabulary": ({"tokenizer.ggml.model": None}, {}, "model None"),
     "another vocabulary": ({"tokenizer.ggml.model": "llama"}, {}, "model 'llama'"),

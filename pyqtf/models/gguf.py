@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pyqtf.formats import GGUF, FormatError, Tensor
 from pyqtf.models.config import ModelConfig
 from pyqtf.models.registry import FAMILIES, parse_config, tensor_shapes
+from pyqtf.models.rope import RopeScaling, rotary_frequencies
 
 # A ModelConfig's field -> the field of config.json, and the metadata key behind "qwen2.".
 _SIZES = {
@@ -40,6 +41,7 @@ _ARCHITECTURES = ("qwen2", "qwen3", "llama", "olmo2")
 _INTERLEAVED = ("llama",)
 
 _EMBED, _HEAD = "token_embd.weight", "output.weight"
+_ROPE_FACTORS = "rope_freqs.weight"
 # Role -> name in the file, as in the registry's tables.
 _NAMES = {
     "embed": _EMBED,
@@ -168,12 +170,38 @@ def read_config(file: GGUF) -> ModelConfig:
         "tie_word_embeddings": _HEAD not in file.tensors,
     }
     config = parse_config(values, str(file.path))
+    if _ROPE_FACTORS in file.tensors:
+        config = replace(config, rope_scaling=_llama3_scaling(file, config))
     metadata.refuse_unless("attention.value_length", config.head_dim)
     metadata.refuse_unless("rope.dimension_count", config.head_dim)
     metadata.refuse_unless("rope.scaling.type", "none")
     metadata.refuse_unless("attention.sliding_window", 0)
     metadata.refuse_unless("expert_count", 0)
     return config
+
+
+def _llama3_scaling(file: GGUF, config: ModelConfig) -> RopeScaling:
+    """Return the scaling whose result for each pair of a head is what the file holds.
+
+    llama.cpp keeps no parameters. Of Llama 3.1 to 3.3 only the factor differs, by which the slowest
+    pair is slowed.
+    """
+    tensor, theta = file.tensors[_ROPE_FACTORS], config.rope_theta
+    found = tensor.array()
+    if (
+        theta is not None
+        and found.shape == (config.head_dim // 2,)
+        and tensor.dtype == "F32"
+        and found.max() > 1
+    ):
+        scaling = RopeScaling("llama3", float(found.max()), 8192, fast=4.0, slow=1.0)
+        scaled = rotary_frequencies(replace(config, rope_scaling=scaling), theta)
+        if np.allclose(rotary_frequencies(config, theta) / scaled, found, rtol=1e-4, atol=0):
+            return scaling
+    raise FormatError(
+        f"{file.path}: tensor {_ROPE_FACTORS!r} is not what Llama 3's rotary scaling comes to, "
+        "which is the only one that pyqtf knows by its factors"
+    )
 
 
 def named_tensors(file: GGUF, config: ModelConfig) -> dict[str, Tensor]:
@@ -189,8 +217,11 @@ def named_tensors(file: GGUF, config: ModelConfig) -> dict[str, Tensor]:
         if name not in file.tensors:
             raise FormatError(f"{file.path}: tensor {name!r} missing, which the metadata ask for")
     ours = {theirs: name for name, theirs in names.items()}
-    tensors = {ours.get(name, name): tensor for name, tensor in file.tensors.items()}
-    tensors = {name: replace(tensor, name=name) for name, tensor in tensors.items()}
+    tensors = {
+        ours.get(name, name): replace(tensor, name=ours.get(name, name))
+        for name, tensor in file.tensors.items()
+        if name != _ROPE_FACTORS
+    }
     if config.family in _INTERLEAVED:
         for role in ("q", "k"):
             for name in _role_names(config, role):

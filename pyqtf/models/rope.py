@@ -126,7 +126,7 @@ def rotary_angles(config: ModelConfig, n_positions: int) -> tuple[Floats, Floats
     """
     if config.rope_theta is None:
         raise ValueError("a model with learned positions has no rotary angles")
-    frequencies = _frequencies(config, config.rope_theta)
+    frequencies = rotary_frequencies(config, config.rope_theta)
     angles = np.arange(n_positions, dtype=np.float32)[:, None] * frequencies
     wide = angles.astype(np.float64)
     cos, sin = np.cos(wide).astype(np.float32), np.sin(wide).astype(np.float32)
@@ -136,7 +136,7 @@ def rotary_angles(config: ModelConfig, n_positions: int) -> tuple[Floats, Floats
     return cos, sin
 
 
-def _frequencies(config: ModelConfig, theta: float) -> Floats:
+def rotary_frequencies(config: ModelConfig, theta: float) -> Floats:
     """Radians that each pair of a head turns by from one position to the next, [head_dim / 2]."""
     exponents = np.arange(0, config.head_dim, 2, dtype=np.float32) / np.float32(config.head_dim)
     powers = (theta ** exponents.astype(np.float64)).astype(np.float32)
