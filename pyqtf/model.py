@@ -22,6 +22,7 @@ from pyqtf.models.config import ModelConfig
 from pyqtf.models.decoder import Decoder
 from pyqtf.models.registry import FAMILIES, tensor_shapes
 from pyqtf.models.saved import SavedModel, write_saved
+from pyqtf.models.trace import ModelOutput, Trace
 from pyqtf.tokenizer import Tokenizer
 
 # Tokens of many texts that go through the decoder together.
@@ -134,15 +135,65 @@ class Model:
         True
         """
         checked = self._check_ids(ids, 0 if cache is None else len(cache))
-        needed, available = 4 * len(checked) * self.config.vocab_size, available_memory()
-        if needed > available:
-            raise MemoryError(
-                f"the logits of {len(checked)} tokens x {self.config.vocab_size} take "
-                f"{needed / 1e9:.2g} GB, and {available / 1e9:.2g} GB are free; pass fewer tokens, "
-                "or use model.score, which never holds them all"
-            )
+        size = f"{len(checked)} tokens x {self.config.vocab_size}"
+        self._check_memory(4 * len(checked) * self.config.vocab_size, f"the logits of {size}")
         hidden = self._decoder(checked, np.array([0, len(checked)]), cache)
         return _core.matmul(hidden, self._decoder.weights.head)
+
+    def __call__(
+        self,
+        ids: Sequence[int] | NDArray[np.integer],
+        *,
+        output_hidden_states: bool = False,
+        output_attentions: bool = False,
+    ) -> ModelOutput:
+        """Return logits, and on request what lies between, under transformers' names.
+
+        Parameters
+        ----------
+        ids : integers [T]
+            Token ids.
+        output_hidden_states, output_attentions : bool
+            What to keep.
+
+        Returns
+        -------
+        ModelOutput
+
+        Raises
+        ------
+        ValueError, MemoryError
+            As `logits`; hidden states and attention weights count as well.
+
+        Examples
+        --------
+        >>> import pyqtf
+        >>> model = pyqtf.load(pyqtf.bundled.names()[0])
+        >>> out = model([5, 6, 7], output_hidden_states=True, output_attentions=True)
+        >>> len(out.hidden_states) - 1 == len(out.attentions) == model.config.n_layers
+        True
+        """
+        c, checked = self.config, self._check_ids(ids)
+        n_tokens = len(checked)
+        floats = n_tokens * c.vocab_size
+        floats += output_hidden_states * (c.n_layers + 1) * n_tokens * c.hidden_size
+        floats += output_attentions * c.n_layers * c.n_heads * n_tokens**2
+        self._check_memory(4 * floats, f"what {n_tokens} tokens leave behind")
+        trace = Trace([] if output_hidden_states else None, [] if output_attentions else None)
+        hidden = self._decoder(checked, np.array([0, n_tokens]), trace=trace)
+        return ModelOutput(
+            _core.matmul(hidden, self._decoder.weights.head),
+            None if trace.hidden_states is None else tuple(trace.hidden_states),
+            None if trace.attentions is None else tuple(trace.attentions),
+        )
+
+    def _check_memory(self, needed: int, what: str) -> None:
+        available = available_memory()
+        if needed > available:
+            raise MemoryError(
+                f"{what} take {needed / 1e9:.2g} GB, and {available / 1e9:.2g} GB are free; pass "
+                "fewer tokens, or use model.score, which never holds them all"
+            )
 
     def token_losses(
         self, sequences: Sequence[Sequence[int] | NDArray[np.integer]], *, top_k: int = 0

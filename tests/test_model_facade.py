@@ -176,6 +176,13 @@ def test_logits_that_do_not_fit_are_refused(model, monkeypatch):
         model.logits([1] * 1100)
 
 
+def test_attention_weights_that_do_not_fit_are_refused(model, monkeypatch):
+    monkeypatch.setattr(model_module, "available_memory", lambda: 2_000_000)
+    model([1] * 300)
+    with pytest.raises(MemoryError, match=r"what 300 tokens leave behind take 0\.0032 GB"):
+        model([1] * 300, output_attentions=True)
+
+
 def test_hidden_states_that_overflow_are_refused(folder, tmp_path):
     huge = {"model.norm.weight": np.full(40, 3e38, np.float32)}
     model = pyqtf.load(write_model(tmp_path, tensors=huge, **SIZES), quant="f32")

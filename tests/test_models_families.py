@@ -58,7 +58,7 @@ def pair(request, tmp_path_factory):
     greedy = hf_models.greedy(theirs, ids[:7], 100)
     return SimpleNamespace(
         name=request.param, folder=folder, ids=ids, expected=expected, greedy=greedy,
-        n_params=theirs.num_parameters(),
+        n_params=theirs.num_parameters(), theirs=theirs,
     )  # fmt: skip
 
 
@@ -86,6 +86,24 @@ def test_q8_is_near_and_comes_back_when_saved(pair, tmp_path):
     again = pyqtf.load(tmp_path / "model.pyqtf")
     assert again.config == model.config
     assert again.logits(pair.ids).tobytes() == logits.tobytes()
+
+
+def test_hidden_states_and_attention_weights_equal_transformers(pair):
+    with hf_models.torch.no_grad():
+        theirs = pair.theirs(
+            hf_models.torch.from_numpy(pair.ids)[None],
+            output_hidden_states=True, output_attentions=True,
+        )  # fmt: skip
+    model = pyqtf.load(pair.folder, quant="f32")
+    ours = model(pair.ids, output_hidden_states=True, output_attentions=True)
+    for name in ("hidden_states", "attentions"):
+        expected = getattr(theirs, name)
+        assert len(getattr(ours, name)) == len(expected)
+        for a, b in zip(getattr(ours, name), expected, strict=True):
+            np.testing.assert_allclose(a, b[0].numpy(), rtol=1e-5, atol=1e-4)
+    assert ours.logits.tobytes() == model.logits(pair.ids).tobytes()
+    plain = model(pair.ids)
+    assert plain.hidden_states is None and plain.attentions is None
 
 
 def test_greedy_text_equals_transformers(pair):

@@ -9,6 +9,7 @@ from pyqtf import _core
 from pyqtf.models.cache import KVCache
 from pyqtf.models.config import ModelConfig
 from pyqtf.models.rope import rotary_angles
+from pyqtf.models.trace import Trace
 from pyqtf.models.weights import LayerWeights, Weights
 
 Floats = NDArray[np.float32]
@@ -39,7 +40,13 @@ class Decoder:
         no_angles = np.empty((0, 0), np.float32)
         self._angles = (no_angles, no_angles)
 
-    def __call__(self, ids: Ints, offsets: Ints, cache: KVCache | None = None) -> Floats:
+    def __call__(
+        self,
+        ids: Ints,
+        offsets: Ints,
+        cache: KVCache | None = None,
+        trace: Trace | None = None,
+    ) -> Floats:
         """Run the whole network.
 
         Parameters
@@ -50,6 +57,8 @@ class Decoder:
             Text s is ``ids[offsets[s]:offsets[s + 1]]``.
         cache : KVCache, optional
             What was read before of the only text; the new tokens are added to it.
+        trace : Trace, optional
+            Its lists are filled; for one text, without a cache.
 
         Returns
         -------
@@ -68,7 +77,9 @@ class Decoder:
         if weights.positions is not None:
             x += weights.positions.rows(positions)
         for i, layer in enumerate(weights.layers):
-            self._attend(i, x, positions, offsets, cache)
+            if trace is not None and trace.hidden_states is not None:
+                trace.hidden_states.append(x.copy())
+            self._attend(i, x, positions, offsets, cache, trace)
             for start in range(0, len(x), _BLOCK):
                 self._feed_forward(layer, x[start : start + _BLOCK])
         x = self._norm(x, weights.norm, weights.norm_bias)
@@ -76,10 +87,18 @@ class Decoder:
             raise ValueError("the model's hidden states overflow: its weights are damaged")
         if cache is not None:
             cache.advance(len(x))
+        if trace is not None and trace.hidden_states is not None:
+            trace.hidden_states.append(x)
         return x
 
     def _attend(
-        self, i: int, x: Floats, positions: Ints, offsets: Ints, cache: KVCache | None
+        self,
+        i: int,
+        x: Floats,
+        positions: Ints,
+        offsets: Ints,
+        cache: KVCache | None,
+        trace: Trace | None,
     ) -> None:
         """Add to x what each token takes from itself and the tokens before it."""
         c, n_tokens, layer = self.config, len(x), self.weights.layers[i]
@@ -97,6 +116,10 @@ class Decoder:
         if cache is not None:
             k, v = cache.append(i, k, v)
             k_offsets = np.array([0, len(k)])
+        if trace is not None and trace.attentions is not None:
+            q_heads, k_heads = (np.ascontiguousarray(part.transpose(1, 0, 2)) for part in (q, k))
+            weights = _core.attention_weights(q_heads, k_heads, scale, causal=True)
+            trace.attentions.append(weights)
         mixed = _core.attention(q, k, v, offsets, k_offsets, scale, causal=True)
         self._add(x, mixed.reshape(n_tokens, c.q_size), layer.o, layer.o_bias, layer.attn_post_norm)
 
