@@ -20,7 +20,7 @@ static uint64_t load(const uint8_t *bytes, size_t n) {
     return word;
 }
 
-static uint64_t hash_bytes(const uint8_t *bytes, size_t n, bool literal) {
+uint64_t qtf_bpe_hash(const uint8_t *bytes, size_t n, bool literal) {
     uint64_t h = n * 2 + literal;
     for (; n > 8; bytes += 8, n -= 8) {
         h = (h ^ load(bytes, 8)) * 0x9E3779B97F4A7C15u;
@@ -89,20 +89,25 @@ static size_t find_slot(const qtf_bpe *bpe, const uint8_t *bytes, size_t n, bool
     }
 }
 
+uint32_t qtf_bpe_find_hashed(const qtf_bpe *bpe, const uint8_t *bytes, size_t n, bool literal,
+                             uint64_t hash) {
+    uint64_t found = bpe->slots[find_slot(bpe, bytes, n, literal, hash)];
+    return found == UINT64_MAX ? QTF_BPE_NONE : (uint32_t)found;
+}
+
 uint32_t qtf_bpe_find(const qtf_bpe *bpe, const uint8_t *bytes, size_t n, bool literal) {
     if (n == 1 && !literal) {
         return bpe->byte_id[bytes[0]];
     }
-    uint64_t found = bpe->slots[find_slot(bpe, bytes, n, literal, hash_bytes(bytes, n, literal))];
-    return found == UINT64_MAX ? QTF_BPE_NONE : (uint32_t)found;
+    return qtf_bpe_find_hashed(bpe, bytes, n, literal, qtf_bpe_hash(bytes, n, literal));
 }
 
-void qtf_bpe_prefetch(const qtf_bpe *bpe, const uint8_t *bytes, size_t n, bool literal) {
-    __builtin_prefetch(&bpe->slots[hash_bytes(bytes, n, literal) & bpe->slot_mask]);
+void qtf_bpe_prefetch_slot(const qtf_bpe *bpe, uint64_t hash) {
+    __builtin_prefetch(&bpe->slots[hash & bpe->slot_mask]);
 }
 
-void qtf_bpe_prefetch_token(const qtf_bpe *bpe, const uint8_t *bytes, size_t n, bool literal) {
-    uint64_t found = bpe->slots[hash_bytes(bytes, n, literal) & bpe->slot_mask];
+void qtf_bpe_prefetch_token(const qtf_bpe *bpe, uint64_t hash) {
+    uint64_t found = bpe->slots[hash & bpe->slot_mask];
     if (found != UINT64_MAX) {
         __builtin_prefetch(&bpe->tokens[(uint32_t)found]);
     }
@@ -126,7 +131,7 @@ static qtf_status grow_slots(qtf_bpe *bpe) {
         const qtf_bpe_token *token = &bpe->tokens[id];
         if (token->length != QTF_BPE_NONE) {
             const uint8_t *bytes = bpe->bytes + token->start;
-            uint64_t hash = hash_bytes(bytes, token->length, token->literal);
+            uint64_t hash = qtf_bpe_hash(bytes, token->length, token->literal);
             size_t slot = find_slot(bpe, bytes, token->length, token->literal, hash);
             slots[slot] = id | hash >> 32 << 32;
         }
@@ -136,6 +141,12 @@ static qtf_status grow_slots(qtf_bpe *bpe) {
 
 qtf_status qtf_bpe_add_token(qtf_bpe *bpe, uint32_t id, const uint8_t *bytes, size_t n,
                              bool literal, qtf_error *error) {
+    uint64_t hash = qtf_bpe_hash(bytes, n, literal);
+    return qtf_bpe_add_token_hashed(bpe, id, bytes, n, literal, hash, error);
+}
+
+qtf_status qtf_bpe_add_token_hashed(qtf_bpe *bpe, uint32_t id, const uint8_t *bytes, size_t n,
+                                    bool literal, uint64_t hash, qtf_error *error) {
     if (id >= QTF_BPE_LIMIT) {
         return qtf_fail(error, QTF_BAD_DATA, "token id %u, expected less than %u", id,
                         QTF_BPE_LIMIT);
@@ -151,7 +162,6 @@ qtf_status qtf_bpe_add_token(qtf_bpe *bpe, uint32_t id, const uint8_t *bytes, si
         ((bpe->n_tokens + 1) * 4 > (bpe->slot_mask + 1) * 3 && grow_slots(bpe) != QTF_OK)) {
         return QTF_NO_MEMORY;
     }
-    uint64_t hash = hash_bytes(bytes, n, literal);
     size_t slot = find_slot(bpe, bytes, n, literal, hash);
     if (bpe->slots[slot] != UINT64_MAX) {
         return qtf_fail(error, QTF_BAD_DATA, "the vocabulary has the token of id %u again as id %u",

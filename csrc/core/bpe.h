@@ -46,11 +46,17 @@ qtf_status qtf_bpe_add_token(qtf_bpe *bpe, uint32_t id, const uint8_t *bytes, si
 /* The token of these bytes, or QTF_BPE_NONE. */
 uint32_t qtf_bpe_find(const qtf_bpe *bpe, const uint8_t *bytes, size_t n, bool literal);
 
-/* Fetch what qtf_bpe_find or qtf_bpe_add_token will look at first. */
-void qtf_bpe_prefetch(const qtf_bpe *bpe, const uint8_t *bytes, size_t n, bool literal);
+/* The hash of a token's bytes. The functions named _hashed take it instead of computing it. */
+uint64_t qtf_bpe_hash(const uint8_t *bytes, size_t n, bool literal);
 
-/* Fetch what qtf_bpe_find will look at next. */
-void qtf_bpe_prefetch_token(const qtf_bpe *bpe, const uint8_t *bytes, size_t n, bool literal);
+/* Fetch what lookups of this hash will look at: the slot; then, once that is there, the token. */
+void qtf_bpe_prefetch_slot(const qtf_bpe *bpe, uint64_t hash);
+void qtf_bpe_prefetch_token(const qtf_bpe *bpe, uint64_t hash);
+
+qtf_status qtf_bpe_add_token_hashed(qtf_bpe *bpe, uint32_t id, const uint8_t *bytes, size_t n,
+                                    bool literal, uint64_t hash, qtf_error *error);
+uint32_t qtf_bpe_find_hashed(const qtf_bpe *bpe, const uint8_t *bytes, size_t n, bool literal,
+                             uint64_t hash);
 
 /* Fetch what qtf_bpe_add_merge will look at first. */
 void qtf_bpe_prefetch_merge(const qtf_bpe *bpe, uint32_t left, uint32_t right);

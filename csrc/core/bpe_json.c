@@ -236,12 +236,7 @@ qtf_status qtf_tokenizer_from_json(const char *json, size_t n, qtf_tokenizer **t
                                    qtf_error *error) {
     qtf_json doc = {0};
     qtf_builder b = {.doc = &doc, .error = error};
-    char *text = malloc(n + 1);
-    qtf_status status = text ? QTF_OK : QTF_NO_MEMORY;
-    if (status == QTF_OK) {
-        memcpy(text, json, n);
-        status = qtf_json_parse(text, n, &doc, error);
-    }
+    qtf_status status = qtf_json_parse(json, n, &doc, error);
     if (status == QTF_OK) {
         b.tokenizer = calloc(1, sizeof *b.tokenizer);
         status = b.tokenizer ? QTF_OK : QTF_NO_MEMORY;
@@ -254,7 +249,6 @@ qtf_status qtf_tokenizer_from_json(const char *json, size_t n, qtf_tokenizer **t
         status = qtf_tokenizer_finish(b.tokenizer);
     }
     qtf_json_free(&doc);
-    free(text);
     free(b.bytes);
     if (status != QTF_OK) {
         qtf_tokenizer_free(b.tokenizer);

@@ -15,7 +15,7 @@ typedef struct {
 } qtf_builder;
 
 static inline const char *qtf_text_of(const qtf_builder *b, uint32_t node) {
-    return b->doc->text + b->doc->nodes[node].start;
+    return qtf_json_text(b->doc, node);
 }
 
 /* The arguments of "%.*s" for a string in a message: at most 80 bytes of it. */

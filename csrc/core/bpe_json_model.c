@@ -32,6 +32,7 @@ typedef struct {
     size_t start, n; /* the decoded token in b->bytes */
     bool literal;
     uint32_t id;
+    uint64_t hash;
 } entry;
 
 /* Decode a string behind the others of its block. */
@@ -48,6 +49,7 @@ static qtf_status decode_entry(qtf_builder *b, const char *text, size_t n, size_
         memcpy(bytes, text, n);
         token->n = n;
     }
+    token->hash = qtf_bpe_hash(b->bytes + *used, token->n, token->literal);
     *used += token->n;
     return QTF_OK;
 }
@@ -56,11 +58,11 @@ static qtf_status add_block(qtf_builder *b, const entry *block, int n) {
     qtf_bpe *bpe = &b->tokenizer->bpe;
     qtf_status status = QTF_OK;
     for (int i = 0; i < n; i++) {
-        qtf_bpe_prefetch(bpe, b->bytes + block[i].start, block[i].n, block[i].literal);
+        qtf_bpe_prefetch_slot(bpe, block[i].hash);
     }
     for (int i = 0; i < n && status == QTF_OK; i++) {
-        status = qtf_bpe_add_token(bpe, block[i].id, b->bytes + block[i].start, block[i].n,
-                                   block[i].literal, b->error);
+        status = qtf_bpe_add_token_hashed(bpe, block[i].id, b->bytes + block[i].start, block[i].n,
+                                          block[i].literal, block[i].hash, b->error);
     }
     return status;
 }
@@ -132,14 +134,14 @@ static qtf_status add_merges(qtf_builder *b, entry (*block)[2], uint32_t n, uint
     qtf_bpe *bpe = &b->tokenizer->bpe;
     entry *tokens = block[0];
     for (uint32_t i = 0; i < 2 * n; i++) {
-        qtf_bpe_prefetch(bpe, b->bytes + tokens[i].start, tokens[i].n, tokens[i].literal);
+        qtf_bpe_prefetch_slot(bpe, tokens[i].hash);
     }
     for (uint32_t i = 0; i < 2 * n; i++) {
-        qtf_bpe_prefetch_token(bpe, b->bytes + tokens[i].start, tokens[i].n, tokens[i].literal);
+        qtf_bpe_prefetch_token(bpe, tokens[i].hash);
     }
     for (uint32_t i = 0; i < 2 * n; i++) {
-        tokens[i].id =
-            qtf_bpe_find(bpe, b->bytes + tokens[i].start, tokens[i].n, tokens[i].literal);
+        tokens[i].id = qtf_bpe_find_hashed(bpe, b->bytes + tokens[i].start, tokens[i].n,
+                                           tokens[i].literal, tokens[i].hash);
         if (tokens[i].id == QTF_BPE_NONE) {
             return unknown_token(b, &tokens[i], rank + i / 2);
         }

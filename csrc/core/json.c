@@ -7,7 +7,7 @@
 #include "core/unicode.h"
 
 typedef struct {
-    char *text;
+    const char *text;
     size_t i, n;
     qtf_json *doc;
     qtf_error *error;
@@ -37,13 +37,13 @@ static void skip_space(reader *r) {
     }
 }
 
-static qtf_status add_node(reader *r, uint32_t type, size_t start, size_t length) {
+static qtf_status add_node(reader *r, uint16_t type, size_t start, size_t length) {
     qtf_json *doc = r->doc;
     if (!QTF_GROW(doc->nodes, doc->nodes_capacity, doc->n_nodes + 1)) {
         return QTF_NO_MEMORY;
     }
     uint32_t next = (uint32_t)doc->n_nodes + 1;
-    doc->nodes[doc->n_nodes++] = (qtf_json_node){type, (uint32_t)start, (uint32_t)length, next};
+    doc->nodes[doc->n_nodes++] = (qtf_json_node){type, 0, (uint32_t)start, (uint32_t)length, next};
     return QTF_OK;
 }
 
@@ -106,13 +106,19 @@ static int32_t read_hex(reader *r) {
     return value;
 }
 
-/* Read what follows a backslash and write its UTF-8 at text + *end. */
-static qtf_status read_escape(reader *r, size_t *end) {
+/* Append to the document's buffer of unescaped strings, which has room for it. */
+static void unescape(reader *r, const char *bytes, size_t n) {
+    memcpy(r->doc->unescaped + r->doc->n_unescaped, bytes, n);
+    r->doc->n_unescaped += n;
+}
+
+/* Read what follows a backslash and append its UTF-8, at most 4 bytes. */
+static qtf_status read_escape(reader *r) {
     static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
     char c = r->i < r->n ? r->text[r->i] : 0;
     const char *known = c ? strchr(from, c) : NULL;
     if (known) {
-        r->text[(*end)++] = to[known - from];
+        unescape(r, &to[known - from], 1);
         r->i++;
         return QTF_OK;
     }
@@ -137,7 +143,8 @@ static qtf_status read_escape(reader *r, size_t *end) {
         }
         point = 0x10000 + ((point - 0xD800) << 10) + ((uint32_t)low - 0xDC00);
     }
-    *end += (size_t)qtf_utf8_write(point, (uint8_t *)r->text + *end);
+    uint8_t utf8[4];
+    unescape(r, (const char *)utf8, (size_t)qtf_utf8_write(point, utf8));
     return QTF_OK;
 }
 
@@ -164,32 +171,54 @@ static void skip_plain(reader *r) {
     }
 }
 
-static qtf_status read_string(reader *r) {
-    size_t start = ++r->i;
-    skip_plain(r);
-    size_t end = r->i;
-    while (r->i < r->n && r->text[r->i] == '\\') {
+/* Read a string on from its first escape; its text so far starts at start. */
+static qtf_status read_escaped(reader *r, size_t start) {
+    qtf_json *doc = r->doc;
+    size_t first = doc->n_unescaped, plain = start;
+    for (;;) {
+        if (!QTF_GROW(doc->unescaped, doc->unescaped_capacity,
+                      doc->n_unescaped + (r->i - plain) + 4)) {
+            return QTF_NO_MEMORY;
+        }
+        unescape(r, r->text + plain, r->i - plain);
+        if (r->i >= r->n || r->text[r->i] != '\\') {
+            break;
+        }
         r->i++;
-        qtf_status status = read_escape(r, &end);
+        qtf_status status = read_escape(r);
         if (status != QTF_OK) {
             return status;
         }
-        size_t plain = r->i;
+        plain = r->i;
         skip_plain(r);
-        memmove(r->text + end, r->text + plain, r->i - plain);
-        end += r->i - plain;
+    }
+    qtf_status status = add_node(r, QTF_JSON_STRING, first, doc->n_unescaped - first);
+    if (status == QTF_OK) {
+        doc->nodes[doc->n_nodes - 1].unescaped = 1;
+    }
+    return status;
+}
+
+static qtf_status read_string(reader *r) {
+    size_t start = ++r->i;
+    skip_plain(r);
+    qtf_status status = r->i < r->n && r->text[r->i] == '\\'
+                            ? read_escaped(r, start)
+                            : add_node(r, QTF_JSON_STRING, start, r->i - start);
+    if (status != QTF_OK) {
+        return status;
     }
     if (r->i >= r->n || r->text[r->i] != '"') {
         return fail(r, "the closing quote of a string");
     }
     r->i++;
-    return add_node(r, QTF_JSON_STRING, start, end - start);
+    return QTF_OK;
 }
 
 static qtf_status read_word(reader *r) {
     static const struct {
         const char *word;
-        uint32_t type;
+        uint16_t type;
     } words[] = {{"null", QTF_JSON_NULL}, {"false", QTF_JSON_FALSE}, {"true", QTF_JSON_TRUE}};
     for (int k = 0; k < 3; k++) {
         size_t length = strlen(words[k].word);
@@ -279,7 +308,7 @@ static qtf_status read_document(reader *r) {
     }
 }
 
-qtf_status qtf_json_parse(char *text, size_t n, qtf_json *doc, qtf_error *error) {
+qtf_status qtf_json_parse(const char *text, size_t n, qtf_json *doc, qtf_error *error) {
     *doc = (qtf_json){.text = text};
     if (n >= UINT32_MAX) {
         return qtf_fail(error, QTF_BAD_DATA, "JSON of %zu bytes, expected less than 4 GiB", n);
@@ -290,7 +319,9 @@ qtf_status qtf_json_parse(char *text, size_t n, qtf_json *doc, qtf_error *error)
                         (unsigned char)text[valid], valid);
     }
     reader r = {.text = text, .n = n, .doc = doc, .error = error};
-    qtf_status status = read_document(&r);
+    /* A vocabulary file has a node every 15 bytes or so. */
+    bool room = QTF_GROW(doc->nodes, doc->nodes_capacity, n / 14 + 1);
+    qtf_status status = room ? read_document(&r) : QTF_NO_MEMORY;
     if (status != QTF_OK) {
         qtf_json_free(doc);
     }
@@ -299,13 +330,14 @@ qtf_status qtf_json_parse(char *text, size_t n, qtf_json *doc, qtf_error *error)
 
 void qtf_json_free(qtf_json *doc) {
     free(doc->nodes);
+    free(doc->unescaped);
     *doc = (qtf_json){0};
 }
 
 bool qtf_json_is(const qtf_json *doc, uint32_t node, const char *string) {
     const qtf_json_node *found = &doc->nodes[node];
     return found->type == QTF_JSON_STRING && found->length == strlen(string) &&
-           memcmp(doc->text + found->start, string, found->length) == 0;
+           memcmp(qtf_json_text(doc, node), string, found->length) == 0;
 }
 
 uint32_t qtf_json_get(const qtf_json *doc, uint32_t node, const char *name) {

@@ -25,11 +25,15 @@ typedef enum {
  * length is the number of its items.
  */
 typedef struct {
-    uint32_t type, start, length, next;
+    uint16_t type;
+    uint16_t unescaped; /* a string that had escapes: it lies in the document's own buffer */
+    uint32_t start, length, next;
 } qtf_json_node;
 
 typedef struct {
     const char *text; /* borrowed from the caller of qtf_json_parse */
+    char *unescaped;
+    size_t n_unescaped, unescaped_capacity;
     qtf_json_node *nodes;
     size_t n_nodes, nodes_capacity;
 } qtf_json;
@@ -37,12 +41,18 @@ typedef struct {
 #define QTF_JSON_MAX_DEPTH 64
 
 /*
- * Parse n bytes of text, which is rewritten in place (escapes only ever shrink) and must outlive
- * doc. n < 2^32. On QTF_BAD_DATA error says what stood where; doc holds nothing then.
+ * Parse n bytes of text, which must outlive doc; n < 2^32 - 1. On QTF_BAD_DATA error says what
+ * stood where; doc holds nothing then.
  */
-qtf_status qtf_json_parse(char *text, size_t n, qtf_json *doc, qtf_error *error);
+qtf_status qtf_json_parse(const char *text, size_t n, qtf_json *doc, qtf_error *error);
 
 void qtf_json_free(qtf_json *doc);
+
+/* The text of a string or number, nodes[node].length bytes. */
+static inline const char *qtf_json_text(const qtf_json *doc, uint32_t node) {
+    const qtf_json_node *found = &doc->nodes[node];
+    return (found->unescaped ? doc->unescaped : doc->text) + found->start;
+}
 
 /* The value of a member of the object at node, the last of that name; 0 when there is none. */
 uint32_t qtf_json_get(const qtf_json *doc, uint32_t node, const char *name);
