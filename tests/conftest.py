@@ -23,8 +23,20 @@ except ImportError:
         del sys.modules[_name]
     from pyqtf import _core
 
+# Children of a test import the pyqtf that the test imported, not the folder they are started in.
+os.environ["PYTHONPATH"] = str(Path(_core.__file__).parent.parent)
+
 ISAS = ["baseline", "avx2", "avx512vnni"]
 ISA_SKIP = "this processor or build lacks"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _elsewhere(tmp_path_factory: pytest.TempPathFactory):
+    """Run every test outside the source folder, which may hold no compiled core."""
+    before = Path.cwd()
+    os.chdir(tmp_path_factory.mktemp("cwd"))
+    yield
+    os.chdir(before)
 
 
 @pytest.fixture(scope="session")

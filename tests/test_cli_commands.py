@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import types
 from pathlib import Path
 
 import pandas as pd
@@ -38,11 +37,11 @@ class Named(BigramModel):
 @pytest.fixture(autouse=True)
 def family(monkeypatch, tmp_path):
     """Three fake models and two fake sets of stories in place of the bundled ones."""
-    bundled = types.ModuleType("pyqtf.bundled")
-    bundled.names = lambda: list(SIZES)
-    bundled.stories = lambda which: [{"text": t, "which": which} for t in STORIES]
-    monkeypatch.setitem(sys.modules, "pyqtf.bundled", bundled)
-    monkeypatch.setattr(pyqtf, "bundled", bundled, raising=False)
+    monkeypatch.setattr(pyqtf.bundled, "names", lambda: list(SIZES))
+    stories = [{"text": text} for text in STORIES]
+    monkeypatch.setattr(
+        pyqtf.bundled, "stories", lambda which: [{**story, "which": which} for story in stories]
+    )
     monkeypatch.setattr(pyqtf, "load", lambda name, quant=None: Named(name, quant), raising=False)
     monkeypatch.setattr(Named, "loaded", [])
     monkeypatch.delenv("PYQTF_TRACEBACK", raising=False)
@@ -260,13 +259,10 @@ def test_info_tells_a_model(capsys):
 
 
 # The package that this process tests, wherever it is.
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(pyqtf.__file__).parent.parent)}
 
 
 def run_process(*code):
-    return subprocess.run(
-        [sys.executable, *code], capture_output=True, text=True, check=False, env=ENVIRONMENT
-    )
+    return subprocess.run([sys.executable, *code], capture_output=True, text=True, check=False)
 
 
 def test_version_and_help_from_a_process():
@@ -300,7 +296,6 @@ def test_a_reader_that_leaves_early_is_no_error():
         [sys.executable, "-c", code],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=ENVIRONMENT,
     ) as process:
         process.stdout.readline()
         process.stdout.close()

@@ -1,18 +1,14 @@
 """The bundled family from the command line, stopped half-way by signals."""
 
-import os
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pandas as pd
 import pytest
 
 import pyqtf
-
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(pyqtf.__file__).parent.parent)}
 
 
 def start(out):
@@ -23,7 +19,7 @@ def start(out):
     )
     return subprocess.Popen(
         [sys.executable, "-c", code, "scaling", "--out", str(out)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
 

@@ -56,11 +56,14 @@ def benchmark(
         tokenizer = bundled.path(bundled.names()[0]).parent / "tokenizer.json"
         write_random_model(folder, shape, tokenizer)
         task = {"folder": str(folder), "quant": quant, "tokens": tokens, "n": repetitions}
+        places = filter(None, sys.path)
         done = subprocess.run(
             [sys.executable, "-m", "pyqtf.bench.measure", json.dumps(task)],
             capture_output=True,
             text=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            # Not here: a source folder without a compiled core may be the current one.
+            cwd=name,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, places))},
         )
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
