@@ -131,6 +131,14 @@ def test_one_query_at_a_time_has_the_bits_of_the_whole(isa):
         assert one.tobytes() == whole[i : i + 1].tobytes()
 
 
+def test_thousands_of_keys(isa):
+    q, k, v = qkv(2, 150, 4200, 7, 1, 8)
+    got = alone(q, k, v)
+    np.testing.assert_allclose(got, oracle(q, k, v), rtol=0, atol=2e-6)
+    before = alone(q[:10], k[:-140], v[:-140])  # 4060 keys: other tasks, the same bits
+    assert before.tobytes() == got[:10].tobytes()
+
+
 def test_zero_is_never_negative(isa):
     """-0 and 0 would depend on which later keys share a tile."""
     q, k, v = qkv(1, 20, 20, 2, 1, 8)

@@ -9,10 +9,15 @@
 #include "core/memory.h"
 #include "core/pool.h"
 
-enum {
-    LANES = 16,     /* rows side by side in a kernel */
-    TASK_ROWS = 192 /* most rows of a task: what they share and keep fits the second cache */
-};
+enum { LANES = 16 /* rows side by side in a kernel */ };
+
+/*
+ * Most rows of a task. Where the keys of a sequence outgrow the second cache, more rows make more
+ * of each time they are fetched; else fewer rows share the work better.
+ */
+static int64_t task_rows(int64_t n_keys) {
+    return n_keys < 4096 ? 192 : 768;
+}
 
 /* Queries [first, first + n) of one sequence and the heads of one key/value head. */
 typedef struct {
@@ -146,10 +151,12 @@ static void attention_task_run(void *context, int64_t index) {
 }
 
 /* Write the tasks if there is room for them, and return how many there are. */
-static int64_t make_tasks(const qtf_attention_args *args, int64_t block, attention_task *tasks) {
-    int64_t count = 0;
+static int64_t make_tasks(const qtf_attention_args *args, attention_task *tasks) {
+    int64_t count = 0, group = args->n_heads / args->n_kv_heads;
     for (int64_t s = 0; s < args->n_sequences; s++) {
         int64_t nq = args->q_offsets[s + 1] - args->q_offsets[s];
+        int64_t rows = task_rows(args->k_offsets[s + 1] - args->k_offsets[s]);
+        int64_t block = group < rows ? rows / group : 1;
         if (!tasks) {
             count += (nq + block - 1) / block * args->n_kv_heads;
             continue;
@@ -179,14 +186,12 @@ qtf_status qtf_attention(const qtf_attention_args *args) {
             return QTF_BAD_ARGUMENT;
         }
     }
-    int64_t group = args->n_heads / args->n_kv_heads;
-    int64_t block = group < TASK_ROWS ? TASK_ROWS / group : 1;
-    int64_t n_tasks = make_tasks(args, block, NULL);
+    int64_t n_tasks = make_tasks(args, NULL);
     attention_task *tasks = qtf_alloc((size_t)n_tasks, sizeof *tasks);
     if (!tasks) {
         return QTF_NO_MEMORY;
     }
-    make_tasks(args, block, tasks);
+    make_tasks(args, tasks);
     qsort(tasks, (size_t)n_tasks, sizeof *tasks, by_cost);
     attention_job job = {.args = args, .kernels = qtf_active_kernels(), .tasks = tasks};
     qtf_status status = qtf_parallel_for(n_tasks, attention_task_run, &job);
