@@ -125,6 +125,7 @@ BAD_HEADERS = {
     "size is a float": ({"a": entry(shape=[2.0])}, D, "shape"),
     "size is a bool": ({"a": entry(shape=[True, 2])}, D, "shape"),
     "2^63 elements": ({"a": entry(shape=[2**63])}, D, "shape"),
+    "sizes of no array": ({"a": entry(shape=[2**62, 4, 0], offsets=(0, 0))}, b"", "shape"),
     "product overflows": ({"a": entry(shape=[2**62, 4], offsets=(0, 0))}, D, "takes"),
     "33 dimensions": ({"a": entry(shape=[1] * 33, offsets=(0, 4))}, D, "at most 32"),
     "too few bytes": ({"a": entry(offsets=(0, 4))}, D, "takes 8 bytes.*span 4"),
