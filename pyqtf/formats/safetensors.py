@@ -94,13 +94,8 @@ def _tensor(file: MappedFile, base: int, name: str, entry: object) -> Tensor:
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in _DTYPES:
         raise FormatError(f"{where}: unknown dtype {dtype!r}; known are {', '.join(_DTYPES)}")
-    # A size of 0 may stand beside sizes that no array can have.
-    if (
-        not _is_sizes(shape)
-        or len(shape) > 32
-        or math.prod(size or 1 for size in shape) * 8 >= 2**63
-    ):
-        raise FormatError(f"{where}: shape must be a list of at most 32 sizes of an array, got {shape!r:.80}")
+    if not _is_sizes(shape) or len(shape) > 32:
+        raise FormatError(f"{where}: shape must be a list of at most 32 sizes, got {shape!r:.80}")
     if not _is_sizes(offsets) or len(offsets) != 2:
         raise FormatError(f"{where}: data_offsets must be two positions, got {offsets!r:.80}")
     storage = np.dtype(_DTYPES[dtype])
@@ -111,6 +106,9 @@ def _tensor(file: MappedFile, base: int, name: str, entry: object) -> Tensor:
             f"{where}: {dtype} {shape} takes {expected} bytes, but data_offsets "
             f"{offsets} span {end - begin}"
         )
+    # A size of 0 may stand beside sizes that no array can have.
+    if math.prod(size or 1 for size in shape) * storage.itemsize >= 2**63:
+        raise FormatError(f"{where}: no array can have the shape {shape}")
     if base + end > file.size:
         raise FormatError(
             f"{where}: ends at byte {base + end}, but the file has {file.size}: truncated"
