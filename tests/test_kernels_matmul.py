@@ -133,6 +133,28 @@ def test_bias_and_residual_are_added_in_this_order(isa, quant):
     assert np.array_equal(out, want)
 
 
+@pytest.mark.parametrize("quant", ["q8", "f32"])
+@pytest.mark.parametrize("f", [32, 96, 45])
+def test_swiglu_behind_the_product_changes_no_bit(isa, quant, f):
+    x, w = randoms(24, (261, 70), (2 * f, 70))
+    packed = _core.pack([w], quant, 32)
+    fused = _core.matmul_swiglu(x, packed)
+    assert np.array_equal(bits(fused), bits(_core.swiglu(_core.matmul(x, packed))))
+    assert np.array_equal(bits(_core.matmul_swiglu(x[7:8], packed)), bits(fused[7:8]))
+
+
+def test_swiglu_behind_the_product_checks_its_arguments():
+    x, w = randoms(25, (3, 8), (5, 8))
+    with pytest.raises(ValueError, match="an even number of rows"):
+        _core.matmul_swiglu(x, _core.pack([w]))
+    square = _core.pack([np.vstack([np.eye(8), np.eye(8)]).astype(np.float32)])
+    with pytest.raises(ValueError, match="shares no memory"):
+        _core.matmul_swiglu(x, square, x)
+    x[1, 1] = np.nan
+    with pytest.raises(ValueError, match="x: expected finite"):
+        _core.matmul_swiglu(x, square)
+
+
 def test_quantised_rows_are_the_definition(isa):
     (w,) = randoms(16, (70, 203))
     w[5] = 0

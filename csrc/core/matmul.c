@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "core/dispatch.h"
+#include "core/layers.h"
 #include "core/memory.h"
 #include "core/pool.h"
 
@@ -136,42 +137,97 @@ typedef struct {
     const qtf_activations *activations;
     const float *bias, *residual;
     float *out;
+    int64_t n; /* columns of out */
     int64_t row_blocks, panels_per_task, tasks_per_row_block;
 } matmul_job;
 
-static void matmul_task(void *context, int64_t task) {
-    const matmul_job *job = context;
-    int64_t n = job->matrix->n, rows = job->activations->rows;
-    int64_t row_block = task / job->tasks_per_row_block;
-    int64_t panel0 = task % job->tasks_per_row_block * job->panels_per_task;
-    int64_t row0 = rows * row_block / job->row_blocks;
-    int64_t row1 = rows * (row_block + 1) / job->row_blocks;
-    int64_t at = row0 * n + QTF_PANEL * panel0;
-    block(job->matrix, job->activations, row0, row1 - row0, panel0,
-          min64(QTF_PANEL * job->panels_per_task, n - QTF_PANEL * panel0), job->bias,
-          job->residual ? job->residual + at : NULL, job->out + at, n);
+/* What a task works on. */
+typedef struct {
+    int64_t row0, rows, panel0, cols;
+} task_range;
+
+static task_range range_of(const matmul_job *job, int64_t task) {
+    int64_t rows = job->activations->rows, row_block = task / job->tasks_per_row_block;
+    task_range range = {
+        .row0 = rows * row_block / job->row_blocks,
+        .panel0 = task % job->tasks_per_row_block * job->panels_per_task,
+    };
+    range.rows = rows * (row_block + 1) / job->row_blocks - range.row0;
+    range.cols = min64(QTF_PANEL * job->panels_per_task, job->n - QTF_PANEL * range.panel0);
+    return range;
 }
 
-qtf_status qtf_matmul(const qtf_matrix *matrix, const float *x, int64_t rows, const float *bias,
-                      const float *residual, float *out) {
+static void matmul_task(void *context, int64_t task) {
+    const matmul_job *job = context;
+    task_range r = range_of(job, task);
+    int64_t at = r.row0 * job->n + QTF_PANEL * r.panel0;
+    block(job->matrix, job->activations, r.row0, r.rows, r.panel0, r.cols, job->bias,
+          job->residual ? job->residual + at : NULL, job->out + at, job->n);
+}
+
+static void swiglu_task(void *context, int64_t task) {
+    const matmul_job *job = context;
+    task_range r = range_of(job, task);
+    _Alignas(QTF_ALIGN) float gate[ROW_BLOCK * QTF_PANEL], up[ROW_BLOCK * QTF_PANEL];
+    for (int64_t p = r.panel0; p < r.panel0 + r.cols / QTF_PANEL; p++) {
+        qtf_matmul_block(job->matrix, job->activations, r.row0, r.rows, p, QTF_PANEL, gate,
+                         QTF_PANEL);
+        qtf_matmul_block(job->matrix, job->activations, r.row0, r.rows, p + job->n / QTF_PANEL,
+                         QTF_PANEL, up, QTF_PANEL);
+        for (int64_t i = 0; i < r.rows; i++) {
+            float *out = job->out + (r.row0 + i) * job->n + QTF_PANEL * p;
+            qtf_active_kernels()->swiglu(gate + QTF_PANEL * i, up + QTF_PANEL * i, out, QTF_PANEL);
+        }
+    }
+}
+
+/* Quantise x and run the tasks; job's matrix, n and what the tasks need are set. */
+static qtf_status run(matmul_job *job, qtf_task_fn function, const float *x, int64_t rows) {
     if (rows == 0) {
         return QTF_OK;
     }
     qtf_activations activations;
-    qtf_status status = qtf_activations_init(&activations, x, rows, matrix);
+    qtf_status status = qtf_activations_init(&activations, x, rows, job->matrix);
     if (status != QTF_OK) {
         return status;
     }
-    int64_t n_panels = ceil_div(matrix->n, QTF_PANEL);
-    int64_t row_blocks = ceil_div(rows, ROW_BLOCK);
-    int64_t panel_products = ceil_div(rows, row_blocks) * QTF_PANEL * matrix->k;
-    int64_t per_task = min64(1 + task_products / panel_products,
-                             ceil_div(n_panels, 4 * (int64_t)qtf_pool_threads()));
-    matmul_job job = {
-        matrix, &activations, bias,     residual,
-        out,    row_blocks,   per_task, ceil_div(n_panels, per_task),
-    };
-    status = qtf_parallel_for(row_blocks * job.tasks_per_row_block, matmul_task, &job);
+    int64_t n_panels = ceil_div(job->n, QTF_PANEL);
+    job->activations = &activations;
+    job->row_blocks = ceil_div(rows, ROW_BLOCK);
+    int64_t panel_products =
+        ceil_div(rows, job->row_blocks) * (job->matrix->n / job->n) * QTF_PANEL * job->matrix->k;
+    job->panels_per_task = min64(1 + task_products / panel_products,
+                                 ceil_div(n_panels, 4 * (int64_t)qtf_pool_threads()));
+    job->tasks_per_row_block = ceil_div(n_panels, job->panels_per_task);
+    status = qtf_parallel_for(job->row_blocks * job->tasks_per_row_block, function, job);
     qtf_activations_free(&activations);
+    return status;
+}
+
+qtf_status qtf_matmul(const qtf_matrix *matrix, const float *x, int64_t rows, const float *bias,
+                      const float *residual, float *out) {
+    matmul_job job = {
+        .matrix = matrix, .bias = bias, .residual = residual, .out = out, .n = matrix->n};
+    return run(&job, matmul_task, x, rows);
+}
+
+qtf_status qtf_matmul_swiglu(const qtf_matrix *matrix, const float *x, int64_t rows, float *out) {
+    if (matrix->n % 2) {
+        return QTF_BAD_ARGUMENT;
+    }
+    int64_t f = matrix->n / 2;
+    if (f % QTF_PANEL == 0) {
+        matmul_job job = {.matrix = matrix, .out = out, .n = f};
+        return run(&job, swiglu_task, x, rows);
+    }
+    float *gate_up = qtf_alloc((size_t)rows, (size_t)matrix->n * sizeof(float));
+    qtf_status status = gate_up ? QTF_OK : QTF_NO_MEMORY;
+    if (status == QTF_OK) {
+        status = qtf_matmul(matrix, x, rows, NULL, NULL, gate_up);
+    }
+    if (status == QTF_OK) {
+        status = qtf_swiglu(gate_up, rows, f, out);
+    }
+    qtf_free(gate_up);
     return status;
 }

@@ -107,4 +107,11 @@ void qtf_matmul_block(const qtf_matrix *matrix, const qtf_activations *activatio
 qtf_status qtf_matmul(const qtf_matrix *matrix, const float *x, int64_t rows, const float *bias,
                       const float *residual, float *out);
 
+/*
+ * out [rows, n / 2] = silu(x · gateᵀ) * (x · upᵀ), where matrix is gate [n / 2, k], then up [n / 2,
+ * k]. The bits are those of qtf_matmul and then qtf_swiglu; the product is not written to memory
+ * where n / 2 is a multiple of QTF_PANEL. QTF_BAD_ARGUMENT when n is odd.
+ */
+qtf_status qtf_matmul_swiglu(const qtf_matrix *matrix, const float *x, int64_t rows, float *out);
+
 #endif

@@ -412,6 +412,49 @@ done:
     return (PyObject *)out;
 }
 
+static PyObject *matmul_swiglu(PyObject *module, PyObject *args, PyObject *kwargs) {
+    (void)module;
+    static char *names[] = {"x", "gate_up", "out", NULL};
+    PyObject *x_object, *w, *out_object = NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO|O", names, &x_object, &w, &out_object)) {
+        return NULL;
+    }
+    const qtf_matrix *m = qtf_py_matrix(w, "gate_up");
+    PyArrayObject *x = m ? qtf_py_input(x_object, "x", NPY_FLOAT32, 2) : NULL, *out = NULL;
+    if (!x) {
+        return NULL;
+    }
+    const npy_intp shape[] = {PyArray_DIM(x, 0), (npy_intp)m->n / 2};
+    if (PyArray_DIM(x, 1) != m->k || m->n % 2) {
+        PyErr_Format(PyExc_ValueError,
+                     "gate_up: expected an even number of rows and %zd columns, as x has, got "
+                     "[%lld, %lld]",
+                     (Py_ssize_t)PyArray_DIM(x, 1), (long long)m->n, (long long)m->k);
+        goto done;
+    }
+    out = qtf_py_output(out_object, "out", NPY_FLOAT32, 2, shape);
+    if (out && qtf_py_overlap(out, x)) {
+        PyErr_SetString(PyExc_ValueError, "out: expected an array that shares no memory with x");
+        Py_CLEAR(out);
+    }
+    if (!out) {
+        goto done;
+    }
+    qtf_status status;
+    Py_BEGIN_ALLOW_THREADS;
+    status = qtf_matmul_swiglu(m, PyArray_DATA(x), shape[0], PyArray_DATA(out));
+    Py_END_ALLOW_THREADS;
+    if (status != QTF_OK) {
+        qtf_py_raise(status, status == QTF_NOT_FINITE
+                                 ? "x: expected finite activations, got a NaN or an infinity"
+                                 : NULL);
+        Py_CLEAR(out);
+    }
+done:
+    Py_DECREF(x);
+    return (PyObject *)out;
+}
+
 static PyMethodDef methods[] = {
     {"pack", (PyCFunction)(void (*)(void))pack, METH_VARARGS | METH_KEYWORDS,
      "pack(parts, quant='q8', group=128, shape=None, column_scales=None): stack arrays [n_i, k] "
@@ -419,6 +462,8 @@ static PyMethodDef methods[] = {
      "may be any iterable."},
     {"matmul", (PyCFunction)(void (*)(void))matmul, METH_VARARGS | METH_KEYWORDS,
      "matmul(x, w, bias=None, residual=None, out=None): x [rows, k] times w [n, k] transposed."},
+    {"matmul_swiglu", (PyCFunction)(void (*)(void))matmul_swiglu, METH_VARARGS | METH_KEYWORDS,
+     "matmul_swiglu(x, gate_up, out=None): swiglu(matmul(x, gate_up)) in one pass."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from pyqtf import _core
 
-_TIMED = ("matmul", "attention", "loss", "rms_norm", "rope", "swiglu")
+_TIMED = ("matmul", "matmul_swiglu", "attention", "loss", "rms_norm", "rope")
 
 
 @contextmanager
@@ -22,7 +22,7 @@ def timed_kernels() -> Iterator[dict[str, float]]:
         def call(*args: Any, **kwargs: Any) -> Any:
             start = time.perf_counter()
             result = kernel(*args, **kwargs)
-            shape = f" {args[1].shape[0]} x {args[1].shape[1]}" if name == "matmul" else ""
+            shape = f" {args[1].shape[0]} x {args[1].shape[1]}" if name.startswith("matmul") else ""
             seconds[name + shape] += time.perf_counter() - start
             return result
 
