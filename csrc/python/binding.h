@@ -55,6 +55,7 @@ int qtf_py_matrix_format(const char *quant, long long group, qtf_matrix *matrix)
 
 /* Each adds the functions and types of one file to the module; 0, or -1 with an exception set. */
 int qtf_py_add_runtime(PyObject *module);
+int qtf_py_add_matrix(PyObject *module);
 int qtf_py_add_matmul(PyObject *module);
 int qtf_py_add_packed(PyObject *module);
 int qtf_py_add_layers(PyObject *module);

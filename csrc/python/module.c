@@ -17,6 +17,7 @@ PyMODINIT_FUNC PyInit__core(void) {
     }
     static int (*const add[])(PyObject *) = {
         qtf_py_add_runtime,
+        qtf_py_add_matrix,
         qtf_py_add_matmul,
         qtf_py_add_packed,
         qtf_py_add_layers,

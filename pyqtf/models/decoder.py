@@ -126,8 +126,11 @@ class Decoder:
     def _feed_forward(self, layer: LayerWeights, x: Floats) -> None:
         """Add to x the feed-forward network of each token."""
         h = self._norm(x, layer.ffn_norm, layer.ffn_norm_bias)
-        h = _core.matmul(h, layer.gate_up, bias=layer.gate_up_bias)
-        h = _core.swiglu(h) if self.config.activation == "silu" else _core.gelu(h)
+        if self.config.activation == "silu" and layer.gate_up_bias is None:
+            h = _core.matmul_swiglu(h, layer.gate_up)
+        else:
+            h = _core.matmul(h, layer.gate_up, bias=layer.gate_up_bias)
+            h = _core.swiglu(h) if self.config.activation == "silu" else _core.gelu(h)
         self._add(x, h, layer.down, layer.down_bias, layer.ffn_post_norm)
 
     def _norm(self, x: Floats, weight: Floats | None, bias: Floats | None = None) -> Floats:

@@ -1,0 +1,353 @@
+/* Matrix and pack. */
+#include "python/binding.h"
+
+#include "core/qtf.h"
+
+typedef struct {
+    PyObject_HEAD qtf_matrix matrix; /* owns data and scales, unless there is an owner */
+    PyObject *owner;                 /* keeps borrowed memory alive, or NULL */
+} MatrixObject;
+
+static PyTypeObject *matrix_type;
+
+static const char *quant_name(qtf_quant quant) {
+    return quant == QTF_Q8 ? "q8" : "f32";
+}
+
+static void matrix_dealloc(PyObject *self) {
+    PyTypeObject *type = Py_TYPE(self);
+    MatrixObject *object = (MatrixObject *)self;
+    if (!object->owner) {
+        qtf_free(object->matrix.data);
+        qtf_free(object->matrix.scales);
+    }
+    Py_XDECREF(object->owner);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyObject *matrix_repr(PyObject *self) {
+    const qtf_matrix *m = &((MatrixObject *)self)->matrix;
+    return PyUnicode_FromFormat("<pyqtf Matrix [%lld, %lld] %s>", (long long)m->n, (long long)m->k,
+                                quant_name(m->quant));
+}
+
+static PyObject *get_shape(PyObject *self, void *unused) {
+    (void)unused;
+    const qtf_matrix *m = &((MatrixObject *)self)->matrix;
+    return Py_BuildValue("LL", (long long)m->n, (long long)m->k);
+}
+
+static PyObject *get_quant(PyObject *self, void *unused) {
+    (void)unused;
+    return PyUnicode_FromString(quant_name(((MatrixObject *)self)->matrix.quant));
+}
+
+static PyObject *get_group(PyObject *self, void *unused) {
+    (void)unused;
+    return PyLong_FromLongLong(((MatrixObject *)self)->matrix.group);
+}
+
+static PyObject *get_nbytes(PyObject *self, void *unused) {
+    (void)unused;
+    const qtf_matrix *m = &((MatrixObject *)self)->matrix;
+    return PyLong_FromSize_t(qtf_matrix_data_bytes(m) + qtf_matrix_scale_bytes(m));
+}
+
+static PyObject *matrix_rows(PyObject *self, PyObject *args, PyObject *kwargs) {
+    static char *names[] = {"ids", "out", NULL};
+    const qtf_matrix *m = &((MatrixObject *)self)->matrix;
+    PyObject *ids_object, *out_object = NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|O", names, &ids_object, &out_object)) {
+        return NULL;
+    }
+    PyArrayObject *ids = qtf_py_input(ids_object, "ids", NPY_INT64, 1), *out = NULL;
+    if (!ids) {
+        return NULL;
+    }
+    const npy_intp shape[] = {PyArray_DIM(ids, 0), (npy_intp)m->k};
+    out = qtf_py_output(out_object, "out", NPY_FLOAT32, 2, shape);
+    if (!out) {
+        goto done;
+    }
+    qtf_status status;
+    Py_BEGIN_ALLOW_THREADS;
+    status = qtf_matrix_rows(m, PyArray_DATA(ids), shape[0], PyArray_DATA(out));
+    Py_END_ALLOW_THREADS;
+    if (status == QTF_BAD_ARGUMENT) {
+        PyErr_Format(PyExc_IndexError, "ids: expected row numbers from 0 to %lld",
+                     (long long)m->n - 1);
+        Py_CLEAR(out);
+    } else if (status != QTF_OK) {
+        qtf_py_raise(status, NULL);
+        Py_CLEAR(out);
+    }
+done:
+    Py_DECREF(ids);
+    return (PyObject *)out;
+}
+
+static PyObject *matrix_dequantize(PyObject *self, PyObject *unused) {
+    (void)unused;
+    const qtf_matrix *m = &((MatrixObject *)self)->matrix;
+    const npy_intp shape[] = {(npy_intp)m->n, (npy_intp)m->k};
+    PyArrayObject *out = (PyArrayObject *)PyArray_SimpleNew(2, shape, NPY_FLOAT32);
+    int64_t *ids = qtf_alloc((size_t)m->n, sizeof *ids);
+    qtf_status status = ids ? QTF_OK : QTF_NO_MEMORY;
+    if (out && ids) {
+        Py_BEGIN_ALLOW_THREADS;
+        for (int64_t i = 0; i < m->n; i++) {
+            ids[i] = i;
+        }
+        status = qtf_matrix_rows(m, ids, m->n, PyArray_DATA(out));
+        Py_END_ALLOW_THREADS;
+    }
+    qtf_free(ids);
+    if (out && status != QTF_OK) {
+        qtf_py_raise(status, NULL);
+        Py_CLEAR(out);
+    }
+    return (PyObject *)out;
+}
+
+static PyGetSetDef matrix_getset[] = {
+    {"shape", get_shape, NULL, "(n, k): output and input features.", NULL},
+    {"quant", get_quant, NULL, "'q8' or 'f32'.", NULL},
+    {"group", get_group, NULL, "Weights that share a scale along a row; 0 for f32.", NULL},
+    {"nbytes", get_nbytes, NULL, "Bytes of weights and scales, padding included.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyMethodDef matrix_methods[] = {
+    {"rows", (PyCFunction)(void (*)(void))matrix_rows, METH_VARARGS | METH_KEYWORDS,
+     "rows(ids, out=None): some rows as float32 [len(ids), k]."},
+    {"dequantize", matrix_dequantize, METH_NOARGS, "All rows as float32 [n, k]."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot matrix_slots[] = {
+    {Py_tp_dealloc, matrix_dealloc},
+    {Py_tp_repr, matrix_repr},
+    {Py_tp_getset, matrix_getset},
+    {Py_tp_methods, matrix_methods},
+    {Py_tp_doc, "A weight matrix packed for the kernels; made by pack."},
+    {0, NULL},
+};
+
+static PyType_Spec matrix_spec = {
+    .name = "pyqtf._core.Matrix",
+    .basicsize = sizeof(MatrixObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = matrix_slots,
+};
+
+const qtf_matrix *qtf_py_matrix(PyObject *object, const char *name) {
+    if (!PyObject_TypeCheck(object, matrix_type)) {
+        PyErr_Format(PyExc_TypeError, "%s: expected a Matrix, made by pyqtf.ops.quantize, got %s",
+                     name, Py_TYPE(object)->tp_name);
+        return NULL;
+    }
+    return &((MatrixObject *)object)->matrix;
+}
+
+/* The part as a contiguous array [rows, k] of a type that packing knows; k < 0 accepts any k. */
+static PyArrayObject *part_array(PyObject *part, Py_ssize_t i, int64_t k, qtf_source_type *type) {
+    int dtype = PyArray_Check(part) ? PyArray_TYPE((PyArrayObject *)part) : NPY_NOTYPE;
+    if (dtype != NPY_FLOAT32 && dtype != NPY_HALF && dtype != NPY_UINT16) {
+        PyErr_Format(PyExc_TypeError,
+                     "parts[%zd]: expected a NumPy array of float32, float16 or uint16 (the words "
+                     "of bfloat16), got %S",
+                     i,
+                     dtype == NPY_NOTYPE ? (PyObject *)Py_TYPE(part)
+                                         : (PyObject *)PyArray_DESCR((PyArrayObject *)part));
+        return NULL;
+    }
+    *type = dtype == NPY_FLOAT32 ? QTF_SRC_F32 : dtype == NPY_HALF ? QTF_SRC_F16 : QTF_SRC_BF16;
+    char name[32];
+    PyOS_snprintf(name, sizeof name, "parts[%zd]", i);
+    PyArrayObject *array = qtf_py_input(part, name, dtype, 2);
+    if (array && (PyArray_SIZE(array) == 0 || (k >= 0 && PyArray_DIM(array, 1) != k))) {
+        PyErr_Format(PyExc_ValueError,
+                     "%s: expected at least one row of %lld columns, got [%zd, %zd]", name,
+                     (long long)(k < 0 ? 1 : k), (Py_ssize_t)PyArray_DIM(array, 0),
+                     (Py_ssize_t)PyArray_DIM(array, 1));
+        Py_CLEAR(array);
+    }
+    return array;
+}
+
+/* Allocate the memory of a matrix whose shape is set. */
+static qtf_status allocate(qtf_matrix *m) {
+    size_t data = qtf_matrix_data_bytes(m), scales = qtf_matrix_scale_bytes(m);
+    m->data = data ? qtf_alloc(data, 1) : NULL;
+    m->scales = scales ? qtf_alloc(scales, 1) : NULL;
+    return m->data && (m->scales || m->quant == QTF_F32) ? QTF_OK : QTF_NO_MEMORY;
+}
+
+static MatrixObject *new_matrix(int64_t n, int64_t k, qtf_quant quant, int64_t group) {
+    MatrixObject *object = (MatrixObject *)matrix_type->tp_alloc(matrix_type, 0);
+    if (object) {
+        object->matrix = (qtf_matrix){.quant = quant, .n = n, .k = k, .group = group};
+        if (allocate(&object->matrix) != QTF_OK) {
+            Py_DECREF(object);
+            return (MatrixObject *)PyErr_NoMemory();
+        }
+    }
+    return object;
+}
+
+PyObject *qtf_py_borrow_matrix(const qtf_matrix *matrix, PyObject *owner) {
+    MatrixObject *object = (MatrixObject *)matrix_type->tp_alloc(matrix_type, 0);
+    if (object) {
+        object->matrix = *matrix;
+        object->owner = Py_NewRef(owner);
+    }
+    return (PyObject *)object;
+}
+
+int qtf_py_matrix_format(const char *quant, long long group, qtf_matrix *matrix) {
+    matrix->quant = strcmp(quant, "q8") == 0 ? QTF_Q8 : QTF_F32;
+    if (strcmp(quant, quant_name(matrix->quant)) != 0) {
+        PyErr_Format(PyExc_ValueError, "quant: expected 'q8' or 'f32', got '%s'", quant);
+        return -1;
+    }
+    if (matrix->quant == QTF_Q8 && (group < 4 || group > 4096 || group % 4)) {
+        PyErr_Format(PyExc_ValueError, "group: expected a multiple of 4 from 4 to 4096, got %lld",
+                     group);
+        return -1;
+    }
+    matrix->group = matrix->quant == QTF_Q8 ? group : 0;
+    return 0;
+}
+
+/* The shape of a list of arrays, stacked along their rows; -1 with an exception set. */
+static int stacked_shape(PyObject *parts, long long *n, long long *k) {
+    *n = 0;
+    *k = -1;
+    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(parts); i++) {
+        qtf_source_type type;
+        PyArrayObject *array = part_array(PySequence_Fast_GET_ITEM(parts, i), i, *k, &type);
+        if (!array) {
+            return -1;
+        }
+        *n += PyArray_DIM(array, 0);
+        *k = PyArray_DIM(array, 1);
+        Py_DECREF(array);
+    }
+    if (*n == 0) {
+        PyErr_SetString(PyExc_ValueError, "parts: expected at least one array, got an empty list");
+        return -1;
+    }
+    return 0;
+}
+
+/* Pack what an iterable gives, each array dropped before the next; -1 with an exception set. */
+static int pack_parts(qtf_matrix *m, PyObject *parts, const float *column_scales) {
+    PyObject *iterator = PyObject_GetIter(parts), *part;
+    int64_t row0 = 0;
+    for (Py_ssize_t i = 0; iterator && (part = PyIter_Next(iterator)); i++) {
+        qtf_source_type type;
+        PyArrayObject *array = part_array(part, i, m->k, &type);
+        Py_DECREF(part);
+        int64_t rows = array ? PyArray_DIM(array, 0) : 0;
+        if (rows > m->n - row0) {
+            PyErr_Format(PyExc_ValueError, "parts: expected %lld rows, as shape says, got more",
+                         (long long)m->n);
+            Py_CLEAR(array);
+        }
+        if (!array) {
+            break;
+        }
+        qtf_status status;
+        Py_BEGIN_ALLOW_THREADS;
+        status = qtf_matrix_pack(m, row0, rows, PyArray_DATA(array), type, column_scales);
+        Py_END_ALLOW_THREADS;
+        Py_DECREF(array);
+        if (status != QTF_OK) {
+            char detail[96];
+            PyOS_snprintf(detail, sizeof detail,
+                          "parts[%zd]: expected finite weights, got a NaN or an infinity", i);
+            qtf_py_raise(status, status == QTF_NOT_FINITE ? detail : NULL);
+            break;
+        }
+        row0 += rows;
+    }
+    Py_XDECREF(iterator);
+    if (PyErr_Occurred()) {
+        return -1;
+    }
+    if (row0 != m->n) {
+        PyErr_Format(PyExc_ValueError, "parts: expected %lld rows, as shape says, got %lld",
+                     (long long)m->n, (long long)row0);
+        return -1;
+    }
+    return 0;
+}
+
+static PyObject *pack(PyObject *module, PyObject *args, PyObject *kwargs) {
+    (void)module;
+    static char *names[] = {"parts", "quant", "group", "shape", "column_scales", NULL};
+    PyObject *parts, *list = NULL, *shape = NULL, *scales_object = Py_None;
+    const char *quant_text = "q8";
+    long long group = 128, n, k;
+    qtf_matrix format;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|sLO!O", names, &parts, &quant_text, &group,
+                                     &PyTuple_Type, &shape, &scales_object) ||
+        qtf_py_matrix_format(quant_text, group, &format) < 0) {
+        return NULL;
+    }
+    if (shape) {
+        if (!PyArg_ParseTuple(shape, "LL;shape: expected (n, k)", &n, &k)) {
+            return NULL;
+        }
+        if (n < 1 || k < 1) {
+            PyErr_Format(PyExc_ValueError, "shape: expected positive sizes, got (%lld, %lld)", n,
+                         k);
+            return NULL;
+        }
+    } else {
+        list = PySequence_Fast(parts, "parts: expected a list of arrays");
+        if (!list || stacked_shape(list, &n, &k) < 0) {
+            Py_XDECREF(list);
+            return NULL;
+        }
+    }
+    MatrixObject *object = NULL;
+    PyArrayObject *scales = NULL;
+    if (scales_object != Py_None) {
+        scales = qtf_py_input(scales_object, "column_scales", NPY_FLOAT32, 1);
+        if (scales && PyArray_DIM(scales, 0) != k) {
+            PyErr_Format(PyExc_ValueError, "column_scales: expected %lld elements, got %zd", k,
+                         (Py_ssize_t)PyArray_DIM(scales, 0));
+            Py_CLEAR(scales);
+        }
+        if (!scales) {
+            goto done;
+        }
+    }
+    object = new_matrix(n, k, format.quant, format.group);
+    if (object && pack_parts(&object->matrix, list ? list : parts,
+                             scales ? PyArray_DATA(scales) : NULL) < 0) {
+        Py_CLEAR(object);
+    }
+done:
+    Py_XDECREF(scales);
+    Py_XDECREF(list);
+    return (PyObject *)object;
+}
+
+static PyMethodDef methods[] = {
+    {"pack", (PyCFunction)(void (*)(void))pack, METH_VARARGS | METH_KEYWORDS,
+     "pack(parts, quant='q8', group=128, shape=None, column_scales=None): stack arrays [n_i, k] "
+     "along rows into one Matrix [n, k], column j times column_scales[j]; with shape given, parts "
+     "may be any iterable."},
+    {NULL, NULL, 0, NULL},
+};
+
+int qtf_py_add_matrix(PyObject *module) {
+    matrix_type = (PyTypeObject *)PyType_FromSpec(&matrix_spec);
+    if (!matrix_type || PyModule_AddType(module, matrix_type) < 0) {
+        return -1;
+    }
+    return PyModule_AddFunctions(module, methods);
+}
