@@ -20,6 +20,7 @@ except ImportError as error:
 if TYPE_CHECKING:
     from pyqtf import bundled, plot
     from pyqtf.evaluation.bootstrap import bootstrap_intervals
+    from pyqtf.evaluation.confounds import regress_loss, token_features
     from pyqtf.evaluation.context import evaluate_contexts, summarise_contexts
     from pyqtf.evaluation.evaluate import evaluate, evaluate_tokens
     from pyqtf.evaluation.measure import measure
@@ -53,10 +54,12 @@ _HOME = {
     "paired_differences": "pyqtf.evaluation.statistics",
     "plot": "",
     "read_stories": "pyqtf.evaluation.stories",
+    "regress_loss": "pyqtf.evaluation.confounds",
     "run_scaling": "pyqtf.experiment",
     "stories_needed": "pyqtf.evaluation.power",
-    "summarise_contexts": "pyqtf.evaluation.context",
     "summarise": "pyqtf.evaluation.statistics",
+    "summarise_contexts": "pyqtf.evaluation.context",
+    "token_features": "pyqtf.evaluation.confounds",
 }
 
 __all__ = [
@@ -77,10 +80,12 @@ __all__ = [
     "paired_differences",
     "plot",
     "read_stories",
+    "regress_loss",
     "run_scaling",
     "stories_needed",
     "summarise",
     "summarise_contexts",
+    "token_features",
 ]
 
 

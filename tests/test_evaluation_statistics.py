@@ -231,7 +231,7 @@ def test_pairing_sees_what_marginal_intervals_hide():
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=10))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_holm_is_statsmodels(p):
     np.testing.assert_allclose(holm(p), multipletests(p, method="holm")[1], rtol=1e-12)
 
