@@ -116,7 +116,7 @@ if LLAMA_CPP:
         import llama_cpp
 
         path = tmp_path / "model.gguf"
-        pyqtf.formats.gguf.write_model(path, pyqtf.bundled.path(NAME))
+        pyqtf.export_gguf(NAME, path, dtype="F32")
         tool = llama_cpp.Llama(str(path), n_ctx=window, logits_all=True, verbose=False)
         ids = model.tokenizer.encode(text).tolist()
         nll = []
