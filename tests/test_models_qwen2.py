@@ -137,10 +137,11 @@ def not_causal(model, monkeypatch):
 
 
 def gate_and_up_exchanged(model, monkeypatch):
-    def swiglu(gate_up):
-        return _core.swiglu(np.ascontiguousarray(np.roll(gate_up, gate_up.shape[1] // 2, axis=1)))
+    def matmul_swiglu(x, gate_up):
+        rows = np.roll(gate_up.dequantize(), gate_up.shape[0] // 2, axis=0)
+        return _core.matmul_swiglu(x, _core.pack([rows], "f32"))
 
-    monkeypatch.setattr(decoder_module, "_core", mutants.with_core(swiglu=swiglu))
+    monkeypatch.setattr(decoder_module, "_core", mutants.with_core(matmul_swiglu=matmul_swiglu))
 
 
 MUTANTS = [
