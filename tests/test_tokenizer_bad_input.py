@@ -151,6 +151,23 @@ def test_texts_that_are_not_text(tokenizer):
     assert tokenizer.decode(tokenizer.encode("a\x00b")) == "a\x00b"
 
 
+def test_a_call_takes_one_text_or_a_list(tokenizer):
+    one = tokenizer("the hat", return_offsets_mapping=True)
+    both = tokenizer(["the hat", ""], return_offsets_mapping=True)
+    assert one["input_ids"].tolist() == both["input_ids"][0].tolist() == [257, 220, 71, 258]
+    assert one["offset_mapping"].tolist() == both["offset_mapping"][0].tolist()
+    assert both["offset_mapping"][1].shape == (0, 2)
+    assert [ids.tolist() for ids in tokenizer(["the hat", ""])["input_ids"]] == [
+        [257, 220, 71, 258],
+        [],
+    ]
+
+
+def test_one_very_long_string():
+    with pytest.raises(ValueError, match='no object "model"'):
+        _core.Tokenizer(b'"' + b"a" * 100_000_000 + b'"')
+
+
 @pytest.mark.parametrize("bad", [-1, 259, 2**31, 2**62])
 def test_ids_out_of_range(tokenizer, bad):
     for call in (

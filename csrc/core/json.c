@@ -319,8 +319,8 @@ qtf_status qtf_json_parse(const char *text, size_t n, qtf_json *doc, qtf_error *
                         (unsigned char)text[valid], valid);
     }
     reader r = {.text = text, .n = n, .doc = doc, .error = error};
-    /* A vocabulary file has a node every 15 bytes or so. */
-    bool room = QTF_GROW(doc->nodes, doc->nodes_capacity, n / 14 + 1);
+    /* A vocabulary file has a node every 15 bytes or so; others may be one string. */
+    bool room = QTF_GROW(doc->nodes, doc->nodes_capacity, n < 16u << 20 ? n / 14 + 1 : 1u << 20);
     qtf_status status = room ? read_document(&r) : QTF_NO_MEMORY;
     if (status != QTF_OK) {
         qtf_json_free(doc);

@@ -151,18 +151,39 @@ class Tokenizer:
         return f"Tokenizer({len(self)} tokens, bos={self.bos_token!r}, eos={self.eos_token!r})"
 
     def __call__(
-        self, text: str | Sequence[str], *, add_special_tokens: bool = True
+        self,
+        text: str | Sequence[str],
+        *,
+        add_special_tokens: bool = True,
+        return_offsets_mapping: bool = False,
     ) -> dict[str, Any]:
         """Encode a text, or a list of them, the way ``transformers`` spells it.
 
         Returns
         -------
         dict
-            ``input_ids``: int32 [T], or a list of such arrays for a list of texts.
+            ``input_ids``: int32 [T]; with `return_offsets_mapping` also ``offset_mapping``: int64
+            [T, 2], in characters (see :meth:`encode_offsets`). Lists of such arrays for a list of
+            texts.
+
+        Examples
+        --------
+        >>> tokenizer = Tokenizer.from_json(Tokenizer.example_json())
+        >>> tokenizer("the hat", return_offsets_mapping=True)["offset_mapping"].tolist()
+        [[0, 3], [4, 4], [4, 5], [5, 7]]
         """
-        if isinstance(text, (str, bytes)):
-            return {"input_ids": self.encode(text, add_special_tokens)}
-        return {"input_ids": self.encode_batch(text, add_special_tokens)}
+        alone = isinstance(text, (str, bytes))
+        texts = [text] if isinstance(text, (str, bytes)) else list(text)
+        found: dict[str, list[Any]]
+        if not return_offsets_mapping:
+            found = {"input_ids": [*self.encode_batch(texts, add_special_tokens)]}
+        else:
+            pairs = [self.encode_offsets(part, add_special_tokens) for part in texts]
+            found = {
+                "input_ids": [ids for ids, _ in pairs],
+                "offset_mapping": [offsets for _, offsets in pairs],
+            }
+        return {name: values[0] for name, values in found.items()} if alone else found
 
     def encode(
         self,
