@@ -20,6 +20,7 @@ except ImportError as error:
 if TYPE_CHECKING:
     from pyqtf import bundled, plot
     from pyqtf.evaluation.bootstrap import bootstrap_intervals
+    from pyqtf.evaluation.compare import Comparison, compare_models
     from pyqtf.evaluation.confounds import regress_loss, token_features
     from pyqtf.evaluation.context import evaluate_contexts, summarise_contexts
     from pyqtf.evaluation.evaluate import evaluate, evaluate_tokens
@@ -38,11 +39,13 @@ if TYPE_CHECKING:
 # Where each public name lives. It is imported on first use: pandas and matplotlib take a second
 # that a script which only loads and scores should not wait for.
 _HOME = {
+    "Comparison": "pyqtf.evaluation.compare",
     "KVCache": "pyqtf.models.cache",
     "Model": "pyqtf.model",
     "Score": "pyqtf.evaluation.score",
     "bootstrap_intervals": "pyqtf.evaluation.bootstrap",
     "bundled": "",
+    "compare_models": "pyqtf.evaluation.compare",
     "compute_perplexity": "pyqtf.evaluation.score",
     "evaluate": "pyqtf.evaluation.evaluate",
     "evaluate_contexts": "pyqtf.evaluation.context",
@@ -63,12 +66,14 @@ _HOME = {
 }
 
 __all__ = [
+    "Comparison",
     "KVCache",
     "Model",
     "Score",
     "__version__",
     "bootstrap_intervals",
     "bundled",
+    "compare_models",
     "compute_perplexity",
     "evaluate",
     "evaluate_contexts",

@@ -140,6 +140,42 @@ class Model:
         hidden = self._decoder(checked, np.array([0, len(checked)]), cache)
         return _core.matmul(hidden, self._decoder.weights.head)
 
+    def logit_blocks(
+        self, ids: Sequence[int] | NDArray[np.integer], *, rows: int
+    ) -> Iterator[NDArray[np.float32]]:
+        """As `logits`, but a few rows at a time, so that they need not fit into memory together.
+
+        Parameters
+        ----------
+        ids : integers [T]
+            Token ids.
+        rows : int
+            The most positions in a block.
+
+        Returns
+        -------
+        iterator of float32 [<= rows, vocab_size]
+            Each block is computed when it is asked for.
+
+        Raises
+        ------
+        ValueError
+            As `logits`, or `rows` is below 1.
+
+        Examples
+        --------
+        >>> import pyqtf
+        >>> model = pyqtf.load(pyqtf.bundled.names()[0])
+        >>> [len(block) for block in model.logit_blocks([1, 2, 3, 4, 5], rows=2)]
+        [2, 2, 1]
+        """
+        checked = self._check_ids(ids)
+        if rows < 1:
+            raise ValueError(f"rows must be 1 or more, got {rows}")
+        hidden = self._decoder(checked, np.array([0, len(checked)]))
+        blocks = (hidden[i : i + rows] for i in range(0, len(hidden), rows))
+        return (_core.matmul(block, self._decoder.weights.head) for block in blocks)
+
     def __call__(
         self,
         ids: Sequence[int] | NDArray[np.integer],

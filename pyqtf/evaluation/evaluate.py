@@ -204,7 +204,7 @@ def iter_scores(
     _check_columns(items)
     wanted = _as_list(models)
     seen: set[tuple[str, str]] = set()
-    with _bar(len(wanted) * len(items), progress) as bar:
+    with progress_bar(len(wanted) * len(items), progress) as bar:
         for index, given in enumerate(wanted):
             wanted[index] = ""  # so that a model that was handed over can be freed when done
             model = _open(given, quant)
@@ -323,7 +323,8 @@ def _check_columns(items: Sequence[Story]) -> None:
         )
 
 
-def _bar(total: int, progress: bool) -> Any:
+def progress_bar(total: int, progress: bool) -> Any:
+    """A bar that counts stories, or None in its place."""
     if not progress:
         return nullcontext()
     from tqdm.auto import tqdm
