@@ -1,6 +1,8 @@
 """Broken files and texts: one clear exception each, never a crash."""
 
 import json
+import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyqtf import _core
-from pyqtf.tokenizer import Tokenizer
+from pyqtf.tokenizer import Tokenizer, patterns
 
 GOOD = Tokenizer.example_json()
 
@@ -207,3 +209,29 @@ def test_damaged_files_never_crash(data):
         assert str(error)
     else:
         assert len(tokenizer) <= 259
+
+
+def corpus():
+    """What fuzzing found worth keeping: the first byte says what the rest is."""
+    folder = Path(__file__).parent / "fuzz" / "tokenizer"
+    yield from (path.read_bytes() for path in sorted(folder.glob("*.seed")))
+    with zipfile.ZipFile(folder / "corpus.zip") as archive:
+        yield from (archive.read(name) for name in archive.namelist())
+
+
+def test_the_fuzzing_corpus(tokenizer):
+    outcomes = set()
+    for entry in corpus():
+        kind, data = entry[:1], entry[1:]
+        try:
+            if kind == b"j":
+                _core.Tokenizer(data)
+            elif kind == b"t":
+                _core.Tokenizer(data, patterns.CL100K)
+            else:
+                assert tokenizer.decode(tokenizer.encode(data)).encode() == data
+            outcomes.add(kind in b"jt")
+        except ValueError as error:
+            assert str(error)
+            outcomes.add(None)
+    assert outcomes == {True, False, None}

@@ -5,6 +5,7 @@
  *       csrc/core/{bpe*,json,unicode*,error,pool,memory,cpu,status}.c -lm -o fuzz_tokenizer
  *   ./fuzz_tokenizer -max_len=4096 NEW_CORPUS tests/fuzz/tokenizer
  *
+ * tests/fuzz/tokenizer/corpus.zip, unpacked, is another corpus to begin with.
  * The first byte chooses: j a tokenizer.json, t a tiktoken file, anything else a text.
  */
 #include <stdlib.h>
