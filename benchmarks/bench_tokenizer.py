@@ -83,6 +83,8 @@ def compare(folder: Path, text: str, rounds: int) -> None:
             encode[name].append(time.process_time() - middle)
             load[name].append(middle - start)
             ids[name] = list(found)
+            # Freed here, not while the next one's loading is timed.
+            del encoder, found
     for name in open_by_name:
         equal = "equal ids" if ids[name] == ids["pyqtf"] else "OTHER IDS"
         print(f"{name:11} MB/s {summary([n_bytes / s / 1e6 for s in encode[name]])}  {equal}")
