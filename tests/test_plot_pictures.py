@@ -199,6 +199,33 @@ def test_a_context_is_not_shown_but_all_of_the_text_is_coloured():
     assert page.count("rgba") == 3
 
 
+def test_two_models_are_compared_token_by_token():
+    a, b = BigramModel("<small>", seed=1), BigramModel("large", seed=2)
+    text = "A café 🐈.\nEnd"
+    one, two = score(a, text), score(b, text)
+    page = plot.compare(one, two)
+    read = Page(page)
+    assert "<small>" in read.text and read.text.replace("↵", "").endswith(text)
+    colours = re.findall(r"rgba\((0,114,178|213,94,0),", page)[2:]  # two stand in the legend
+    assert len(colours) == len(read.titles) - 1
+    gains = one.losses.nll - two.losses.nll
+    singles = [i for i, piece in enumerate(one.pieces[1:]) if piece.isascii()]
+    by_place = dict(zip(np.cumsum([0, *(len(c.encode()) for c in text[1:])])[:-1], colours,
+                        strict=True))  # fmt: skip
+    for i in singles:
+        assert by_place[i] == ("0,114,178" if gains[i] > 0 else "213,94,0")
+    assert len(set(colours)) == 2
+    bits = one.losses.nll[0] / math.log(2)
+    assert f"{bits:.2f} bits under <small>" in read.titles[1]
+
+
+def test_scores_of_other_tokens_are_not_compared():
+    with pytest.raises(ValueError, match=r"scored different tokens \(3 and 4 ids\)"):
+        plot.compare(score(BigramModel(), "cat"), score(BigramModel(), "cats"))
+    with pytest.raises(ValueError, match="different tokens"):
+        plot.compare(score(BigramModel(), "cat"), score(BigramModel(), "at", context="c"))
+
+
 def test_a_score_shows_itself_in_a_notebook():
     one = score(BigramModel(), STORIES[0])
     assert one._repr_html_() == plot.tokens(one)

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
 
 from pyqtf.evaluation.score import Score, show_piece
 from pyqtf.plot.table import quoted
 
 _HUE = "213,94,0"
+_BETTER = "0,114,178"
 # Bits at which the colour is full: one in 1,024.
 _FULL = 10.0
+_FULL_DIFFERENCE = 5.0
 _FULL_ALPHA = 0.7
 
 
@@ -26,13 +29,6 @@ class Html(str):
 
     def _repr_html_(self) -> str:
         return self
-
-
-@dataclass(frozen=True)
-class _Span:
-    text: str
-    bits: float | None
-    hint: str
 
 
 def tokens(score: Score, *, title: bool = True) -> Html:
@@ -61,37 +57,94 @@ def tokens(score: Score, *, title: bool = True) -> Html:
     True
     """
     head = (
-        f'<div style="margin-bottom:0.4em"><b>{html.escape(score.model_name)}</b>: perplexity '
-        f"{score.perplexity:.4g}, {score.bits_per_byte:.3g} bits per byte, "
-        f"{score.n_scored} tokens scored {_legend()}</div>"
+        f"<b>{html.escape(score.model_name)}</b>: perplexity {score.perplexity:.4g}, "
+        f"{score.bits_per_byte:.3g} bits per byte, {score.n_scored} tokens scored {_legend()}"
     )
-    body = "".join(_render(span) for span in _spans(score))
+    spans = []
+    for text, scored in _characters(score):
+        bits = _bits(score, scored)
+        hint = "\n".join(_hint(score, i) for i in scored)
+        spans.append(_span(text, hint, _HUE, bits / _FULL if scored else None))
+    return _page(head if title else "", spans)
+
+
+def compare(a: Score, b: Score) -> Html:
+    """A text coloured by how differently two models predict it.
+
+    Blue where the second model predicts better, orange where it predicts worse. Hovering over a
+    token shows its bits under both.
+
+    Parameters
+    ----------
+    a, b : Score
+        Scores of the same tokens behind the same context, for instance under a small and a large
+        model.
+
+    Returns
+    -------
+    Html
+        A str of self-contained HTML that notebooks display.
+
+    Raises
+    ------
+    ValueError
+        The scores are of different tokens.
+
+    Examples
+    --------
+    >>> import pyqtf
+    >>> small, large = (pyqtf.load(pyqtf.bundled.names()[i]) for i in (0, -1))
+    >>> text = "Once upon a time there was a cat."
+    >>> compare(small.score(text), large.score(text)).startswith("<div")
+    True
+    """
+    if a.n_context != b.n_context or not np.array_equal(a.ids, b.ids):
+        raise ValueError(
+            f"{a.model_name} and {b.model_name} scored different tokens ({len(a.ids)} and "
+            f"{len(b.ids)} ids); compare scores of one text under models of one tokenizer"
+        )
+    names = [html.escape(score.model_name) for score in (a, b)]
+    head = (
+        f"<b>{names[0]}</b> perplexity {a.perplexity:.4g}, <b>{names[1]}</b> {b.perplexity:.4g} "
+        + _legend_of((f"{names[1]} better", _BETTER), (f"{names[1]} worse", _HUE))
+    )
+    spans = []
+    for text, scored in _characters(a):
+        gain = _bits(a, scored) - _bits(b, scored)
+        hint = "\n".join(
+            f"{quoted(show_piece(a.pieces[i + a.n_tokens - a.n_scored]))}: "
+            f"{a.losses.nll[i] / math.log(2):.2f} bits under {a.model_name}, "
+            f"{b.losses.nll[i] / math.log(2):.2f} under {b.model_name}"
+            for i in scored
+        )
+        strength = abs(gain) / _FULL_DIFFERENCE if scored else None
+        spans.append(_span(text, hint, _BETTER if gain > 0 else _HUE, strength))
+    return _page(head, spans)
+
+
+def _page(head: str, spans: Iterable[str]) -> Html:
+    above = f'<div style="margin-bottom:0.4em">{head}</div>' if head else ""
     return Html(
-        '<div style="font-family:inherit;line-height:1.7">'
-        f'{head if title else ""}<div style="white-space:pre-wrap;overflow-wrap:anywhere">'
-        f"{body}</div></div>"
+        f'<div style="font-family:inherit;line-height:1.7">{above}'
+        f'<div style="white-space:pre-wrap;overflow-wrap:anywhere">{"".join(spans)}</div></div>'
     )
 
 
-def _spans(score: Score) -> Iterator[_Span]:
-    """Runs of tokens that make up whole characters; mostly one token each."""
+def _characters(score: Score) -> Iterator[tuple[str, list[int]]]:
+    """Whole characters with their scored tokens, by place in the losses; mostly one token each."""
     n_unscored = score.n_tokens - score.n_scored
     run: list[int] = []
     for index in range(score.n_tokens):
         run.append(index)
         data = b"".join(score.pieces[i] for i in run)
-        last = index == score.n_tokens - 1
-        if not (last or _is_whole(data)):
-            continue
-        scored = [i - n_unscored for i in run if i >= n_unscored]
-        bits = sum(score.losses.nll[i] for i in scored) / math.log(2) if scored else None
-        hints = [_hint(score, i, i + n_unscored) for i in scored]
-        yield _Span(
-            data.decode("utf-8", errors="replace"),
-            bits,
-            "\n".join(hints) or "not scored: nothing stands before it",
-        )
-        run = []
+        if index == score.n_tokens - 1 or _is_whole(data):
+            scored = [i - n_unscored for i in run if i >= n_unscored]
+            yield data.decode("utf-8", errors="replace"), scored
+            run = []
+
+
+def _bits(score: Score, scored: Sequence[int]) -> float:
+    return math.fsum(score.losses.nll[i] for i in scored) / math.log(2)
 
 
 def _is_whole(data: bytes) -> bool:
@@ -103,11 +156,12 @@ def _is_whole(data: bytes) -> bool:
     return True
 
 
-def _hint(score: Score, scored: int, token: int) -> str:
+def _hint(score: Score, scored: int) -> str:
     losses = score.losses
     nll = float(losses.nll[scored])
+    piece = score.pieces[scored + score.n_tokens - score.n_scored]
     lines = [
-        f"{quoted(show_piece(score.pieces[token]))}: {nll / math.log(2):.2f} bits, "
+        f"{quoted(show_piece(piece))}: {nll / math.log(2):.2f} bits, "
         f"probability {_percent(math.exp(-nll))}",
         f"rank {losses.rank[scored]}, expected {losses.entropy[scored] / math.log(2):.2f} bits",
     ]
@@ -124,26 +178,35 @@ def _hint(score: Score, scored: int, token: int) -> str:
     return "\n".join(lines)
 
 
-def _render(span: _Span) -> str:
+def _span(text: str, hint: str, hue: str, strength: float | None) -> str:
+    """Characters with their hint, coloured by a strength from 0 to 1; None means not scored."""
     # A line break has no width, so a sign stands in for what carries the colour.
-    text = html.escape(span.text).replace("\n", "\u21b5\n")
-    hint = html.escape(span.hint, quote=True).replace("\n", "&#10;")
-    if span.bits is None:
-        return f'<span title="{hint}" style="opacity:0.6">{text}</span>'
-    return f'<span title="{hint}" style="{_background(span.bits)}">{text}</span>'
+    shown = html.escape(text).replace("\n", "\u21b5\n")
+    if strength is None:
+        title, style = "not scored: nothing stands before it", "opacity:0.6"
+    else:
+        title, style = html.escape(hint, quote=True).replace("\n", "&#10;"), _tint(hue, strength)
+    return f'<span title="{title}" style="{style}">{shown}</span>'
 
 
-def _background(bits: float) -> str:
-    alpha = _FULL_ALPHA * min(max(bits, 0.0) / _FULL, 1.0)
-    return f"background-color:rgba({_HUE},{alpha:.2f});border-radius:2px"
+def _tint(hue: str, strength: float) -> str:
+    alpha = _FULL_ALPHA * min(max(strength, 0.0), 1.0)
+    return f"background-color:rgba({hue},{alpha:.2f});border-radius:2px"
 
 
 def _legend() -> str:
     steps = "".join(
-        f'<span style="{_background(bits)};padding:0 0.35em">{label}</span>'
+        f'<span style="{_tint(_HUE, bits / _FULL)};padding:0 0.35em">{label}</span>'
         for bits, label in ((0, "0"), (2.5, ""), (5, "5"), (7.5, ""), (_FULL, "10+"))
     )
     return f'<span style="white-space:nowrap;font-size:85%">&nbsp;{steps} bits</span>'
+
+
+def _legend_of(*entries: tuple[str, str]) -> str:
+    return " ".join(
+        f'<span style="{_tint(hue, 1)};padding:0 0.35em;font-size:85%">{label}</span>'
+        for label, hue in entries
+    )
 
 
 def _percent(p: float) -> str:
