@@ -234,14 +234,15 @@ def test_a_score_shows_itself_in_a_notebook():
 
 def test_report_is_one_file_with_everything():
     df = results(names=["a & b", "<i>", "c"])
-    scores = [score(BigramModel("x"), STORIES[0])]
+    scores = [score(BigramModel(name, seed=i), STORIES[0]) for i, name in enumerate("xy")]
     page = Page(plot.report(df, scores=scores, source="<made> up", facts={"CPU": "a<b"}))
     assert all(reference.startswith("data:image/png;base64,") for reference in page.references)
     assert len(page.references) == 3
     assert "Which curve?" in page.text and "score a fourth size" in page.text
     assert "i" not in page.tags and "script" not in page.tags and "link" not in page.tags
-    for words in ("a & b", "<i>", "(<made> up)", "a<b", "3 models read 3 stories", STORIES[0]):
+    for words in ("a & b", "<i>", "(<made> up)", "a<b", "3 models read 3 stories", "y worse"):
         assert words in page.text
+    assert page.text.count(STORIES[0]) == 3  # under both models, and their difference
 
 
 def test_report_says_why_models_are_not_compared():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader
@@ -13,7 +14,7 @@ from pyqtf.evaluation.scaling_law import ScalingFit, fit_scaling_law
 from pyqtf.evaluation.score import Score
 from pyqtf.evaluation.statistics import concerns, paired_differences, summary_of
 from pyqtf.plot.figures import png, scaling, scaling_law, stories
-from pyqtf.plot.heatmap import tokens
+from pyqtf.plot.heatmap import compare, tokens
 from pyqtf.plot.table import differences_table, ends_text, forms_table, summary_table
 
 
@@ -82,10 +83,19 @@ def report(
         fit=fit,
         forms_html=Markup(forms_table(fit).to_html()) if fit else "",
         law_png=_base64(png(scaling_law(fit))) if fit else "",
-        heatmaps=[Markup(tokens(score)) for score in scores],
+        heatmaps=[Markup(page) for page in _heatmaps(scores)],
         story_idx=story_idx,
         facts=dict(facts or {}),
     )
+
+
+def _heatmaps(scores: Sequence[Score]) -> list[str]:
+    """Each score's tokens, and what sets the last model apart from the first."""
+    pages: list[str] = [tokens(score) for score in scores]
+    if len(scores) > 1:
+        with suppress(ValueError):  # other tokens, which can't be compared one by one
+            pages.append(compare(scores[0], scores[-1]))
+    return pages
 
 
 def _differences(results: pd.DataFrame) -> tuple[Markup | None, str, str]:
