@@ -81,7 +81,7 @@ class BigramModel:
         return TokenLosses(
             nll=-chosen,
             rank=1 + (rows > chosen[:, None]).sum(axis=1).astype(np.int64),
-            entropy=-(np.exp(rows) * rows).sum(axis=1),
+            entropy=-(np.exp(rows) * np.where(np.isfinite(rows), rows, 0)).sum(axis=1),
             top_ids=top_ids,
             top_logprobs=np.take_along_axis(rows, top_ids, axis=1).astype(np.float32),
         )
