@@ -13,7 +13,7 @@ typedef struct {
         uint32_t length;
         uint32_t hash;
         int64_t count;
-    } * words;
+    } *words;
     size_t n_words, words_capacity;
     uint32_t *slots; /* index into words, or UINT32_MAX; open addressing */
     size_t slot_mask;

@@ -154,14 +154,14 @@ QTF_INLINE void attention_tile_rows(const int vectors, const qtf_attention_rows 
         for (int r = 0; r < VF; r++) {
             visible[r] = (float)visible_in_tile(rows->n_visible[first + r], tile_start);
         }
-        factor[v] = softmax_tile((float(*)[TILE_ROWS])(scores[0] + VF * v), n,
+        factor[v] = softmax_tile((float (*)[TILE_ROWS])(scores[0] + VF * v), n,
                                  visible_in_tile(rows->n_visible[first], tile_start),
                                  vf_load(visible), rows->max + first, rows->sum + first);
     }
     tiles = (head_dim + ATTENTION_KEYS - 1) / ATTENTION_KEYS;
     for (int t = 0, i = 0, next; t < tiles; t++, i = next) {
         next = head_dim * (t + 1) / tiles;
-        ATTENTION_SWITCH(next - i, value_tile, vectors, (const float(*)[TILE_ROWS])scores,
+        ATTENTION_SWITCH(next - i, value_tile, vectors, (const float (*)[TILE_ROWS])scores,
                          value + i, v_stride, n, factor, out + VF * i, stride)
     }
 }

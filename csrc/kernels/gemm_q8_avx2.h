@@ -31,7 +31,7 @@ enum {
             "vpaddd %[p_], %[a0_], %[a0_]\n\t"                                                     \
             "vpaddd %[x_], %[a1_], %[a1_]"                                                         \
             : [a0_] "+x"(acc0), [a1_] "+x"(acc1), [x_] "=&x"(avx2_pair), [p_] "=&x"(avx2_products) \
-            : [w0_] "x"(w0), [w1_] "x"(w1), [pair_] "m"(*(const int16_t(*)[2])(x)));               \
+            : [w0_] "x"(w0), [w1_] "x"(w1), [pair_] "m"(*(const int16_t (*)[2])(x)));              \
     } while (0)
 
 /*

@@ -21,7 +21,7 @@ enum { VNNI_ROWS = 12 };
                 "vpdpbusd %[x_], %[w0_], %[a0_]\n\t"                                               \
                 "vpdpbusd %[x_], %[w1_], %[a1_]"                                                   \
                 : [a0_] "+v"(acc0), [a1_] "+v"(acc1), [x_] "=&v"(vnni_four)                        \
-                : [w0_] "v"(w0), [w1_] "v"(w1), [four_] "m"(*(const int8_t(*)[4])(x)));            \
+                : [w0_] "v"(w0), [w1_] "v"(w1), [four_] "m"(*(const int8_t (*)[4])(x)));           \
     } while (0)
 
 QTF_INLINE void vnni_q8_step(__m512i acc[][2], const int8_t *x, size_t stride, const uint8_t *w,

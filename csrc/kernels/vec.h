@@ -121,7 +121,7 @@ typedef __m256 vf_part;
                          _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23)))
 #define VFP_WHERE_LESS(x, bound, value, a)                                                         \
     _mm256_blendv_ps(a, value, _mm256_cmp_ps(x, bound, _CMP_LT_OQ))
-#define VFP_MASK_GREATER(a, b) (uint32_t) _mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_GT_OQ))
+#define VFP_MASK_GREATER(a, b) (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_GT_OQ))
 
 #elif defined(QTF_VEC_BASELINE)
 
