@@ -11,52 +11,13 @@ from __future__ import annotations
 import argparse
 import json
 import resource
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from itertools import groupby
 from pathlib import Path
 
-SHAPES = {
-    "qwen2.5-0.5b": (896, 24, 14, 2, 4864, True),
-    "qwen2.5-1.5b": (1536, 28, 12, 2, 8960, True),
-    "qwen2.5-3b": (2048, 36, 16, 2, 11008, True),
-}
-
-
-def write_model(folder: Path, shape: str, tokenizer: Path) -> None:
-    """Write config.json, tokenizer.json and a bfloat16 shard for each layer."""
-    import numpy as np
-
-    from pyqtf.formats import save_safetensors
-    from pyqtf.models.registry import parse_config, tensor_shapes
-
-    hidden, layers, heads, kv_heads, ffn, tied = SHAPES[shape]
-    values = {
-        "architectures": ["Qwen2ForCausalLM"], "hidden_size": hidden, "num_hidden_layers": layers,
-        "num_attention_heads": heads, "num_key_value_heads": kv_heads, "intermediate_size": ffn,
-        "tie_word_embeddings": tied, "vocab_size": 151936, "max_position_embeddings": 32768,
-        "rope_theta": 1e6, "rms_norm_eps": 1e-6, "torch_dtype": "bfloat16",
-    }  # fmt: skip
-    (folder / "config.json").write_text(json.dumps(values))
-    shutil.copy(tokenizer, folder / "tokenizer.json")
-    rng = np.random.default_rng(0)
-    weight_map = {}
-    shapes = tensor_shapes(parse_config(values))
-    for number, (_, names) in enumerate(groupby(shapes, lambda name: name.split(".")[2])):
-        shard = f"model-{number:05}.safetensors"
-        tensors = {}
-        for name in names:
-            array = rng.standard_normal(shapes[name], dtype=np.float32)
-            array *= 0.02
-            array += name.endswith("norm.weight")
-            tensors[name] = (array.view(np.uint32) >> 16).astype(np.uint16)
-            weight_map[name] = shard
-        save_safetensors(folder / shard, tensors)
-    index = {"metadata": {}, "weight_map": weight_map}
-    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+from pyqtf.bench.shapes import SHAPES, write_random_model
 
 
 def measure(folder: Path, quant: str, stories: Path) -> None:
@@ -101,7 +62,7 @@ def main() -> None:
     parser.add_argument("--step", choices=["write", "measure"], help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.step == "write":
-        write_model(args.folder, args.shape, args.tokenizer)
+        write_random_model(args.folder, args.shape, args.tokenizer)
     elif args.step == "measure":
         measure(args.folder, args.quant, args.stories)
     else:
@@ -109,7 +70,7 @@ def main() -> None:
             folder = args.folder or Path(temporary)
             folder.mkdir(exist_ok=True)
             command = [sys.executable, *sys.argv, "--folder", str(folder), "--step"]
-            if not (folder / "model.safetensors.index.json").exists():
+            if not (folder / "model.safetensors").exists():
                 subprocess.run([*command, "write"], check=True)
             subprocess.run([*command, "measure"], check=True)
 

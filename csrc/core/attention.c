@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/dispatch.h"
+#include "core/integers.h"
 #include "core/memory.h"
 #include "core/pool.h"
 
@@ -31,10 +32,6 @@ typedef struct {
     const attention_task *tasks;
     _Atomic bool out_of_memory;
 } attention_job;
-
-static int64_t min64(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
 
 /* Longest first, so that no thread is left with a long task at the end. */
 static int by_cost(const void *a, const void *b) {

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "core/dispatch.h"
+#include "core/integers.h"
 #include "core/math64.h"
 #include "core/memory.h"
 #include "core/pool.h"
@@ -30,16 +31,8 @@ typedef struct {
     _Atomic bool out_of_memory, not_finite;
 } loss_job;
 
-static int64_t min64(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-
 static int64_t max64(int64_t a, int64_t b) {
     return a > b ? a : b;
-}
-
-static int64_t ceil_div(int64_t a, int64_t b) {
-    return (a + b - 1) / b;
 }
 
 /* Where the rank starts: the same kernel as the target's tile gives the same bits. */

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "core/dispatch.h"
+#include "core/integers.h"
 #include "core/layers.h"
 #include "core/memory.h"
 #include "core/pool.h"
@@ -15,14 +16,6 @@ static const int64_t task_products = 4000000;
 
 /* Rows of activations that stay in L2 beside a panel. */
 enum { ROW_BLOCK = 240 };
-
-static int64_t ceil_div(int64_t a, int64_t b) {
-    return (a + b - 1) / b;
-}
-
-static int64_t min64(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
 
 typedef struct {
     qtf_activations *activations;

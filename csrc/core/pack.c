@@ -4,14 +4,11 @@
 #include <string.h>
 
 #include "core/dispatch.h"
+#include "core/integers.h"
 #include "core/matmul.h"
 #include "core/pool.h"
 
 enum { ZERO_WEIGHT = 128 };
-
-static int64_t ceil_div(int64_t a, int64_t b) {
-    return (a + b - 1) / b;
-}
 
 /* a * b * c, or 0 when it overflows. */
 static size_t product(int64_t a, int64_t b, int64_t c) {
