@@ -6,6 +6,7 @@ import json
 import sys
 import textwrap
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -81,6 +82,7 @@ def run_scaling(
     out: str | Path = "pyqtf-scaling",
     quant: str | None = None,
     progress: bool | None = None,
+    executor: Executor | None = None,
 ) -> ScalingRun:
     """Score stories under models of several sizes and write tables, plot and report.
 
@@ -98,6 +100,8 @@ def run_scaling(
         How to store the weights of models given by name; by default as `pyqtf.load` does.
     progress : bool, optional
         Show a progress bar; by default only on a terminal.
+    executor : concurrent.futures.Executor, optional
+        Where to score, as `pyqtf.evaluate` takes it.
 
     Returns
     -------
@@ -105,7 +109,7 @@ def run_scaling(
 
     Raises
     ------
-    ValueError, TypeError, OSError
+    ValueError, TypeError, OSError, RuntimeError
         As `pyqtf.evaluate` and `pyqtf.read_stories`; or `out` can't be written.
 
     Examples
@@ -130,6 +134,7 @@ def run_scaling(
             quant=quant,
             progress=sys.stderr.isatty() if progress is None else progress,
             cache=folder / "cache",
+            executor=executor,
         )
     )
     results = results_frame(scored.row() for scored in done)

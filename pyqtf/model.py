@@ -391,11 +391,15 @@ class Model:
         """
         names = ("bos_token", "eos_token", "chat_template")
         special = {name: getattr(self.tokenizer, name) for name in names}
-        tokenizer = np.frombuffer(self._tokenizer_json(), np.uint8)
+        tokenizer = np.frombuffer(self.tokenizer_json(), np.uint8)
         weights = self._decoder.weights
         write_saved(
             path, SavedModel(self.name, self.quant, self.config, weights, tokenizer, special)
         )
+
+    def tokenizer_json(self) -> bytes:
+        """Return the tokenizer as the contents of a ``tokenizer.json``."""
+        return self._tokenizer_json()
 
     def _check_ids(
         self, ids: Sequence[int] | NDArray[np.integer], n_before: int = 0

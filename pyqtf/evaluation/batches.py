@@ -6,6 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 # No result depends on it: every sequence is scored alone.
 BATCH_TOKENS = 2048
+# Of what one task holds where several workers share the stories: enough rows for the kernels, and
+# few enough that the last worker to finish is not far behind.
+TASK_TOKENS = 512
 
 
 def batches(

@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 from pyqtf._files import write_atomically
 from pyqtf.evaluation.interface import LanguageModel
 from pyqtf.evaluation.losses import TokenLosses
+from pyqtf.evaluation.receipt import isa_of
+from pyqtf.evaluation.workers import probe
 
 _FORMAT = 1
 _DIGEST_SIZE = hashlib.sha256().digest_size
@@ -103,7 +105,6 @@ class Cache:
 
 def _identity(model: LanguageModel) -> dict[str, object]:
     import pyqtf
-    from pyqtf import _core
 
     return {
         "format": _FORMAT,
@@ -113,22 +114,9 @@ def _identity(model: LanguageModel) -> dict[str, object]:
         "weights": getattr(model, "fingerprint", ""),
         "vocab_size": model.config.vocab_size,
         "pyqtf": pyqtf.__version__,
-        "isa": _core.cpu_info()["isa"],
-        "probe": _probe(model),
+        "isa": isa_of(model),
+        "probe": probe(model),
     }
-
-
-def _probe(model: LanguageModel) -> str:
-    """Digest of the losses of a fixed sequence spread over the vocabulary.
-
-    Every loss is normalised over the whole vocabulary, so nearly any change of weights shows.
-    """
-    n = min(32, model.config.max_position_embeddings, model.config.vocab_size)
-    ids = (np.arange(n) * (model.config.vocab_size // n)).astype(np.int32)
-    (losses,) = model.token_losses([ids])
-    return hashlib.sha256(
-        np.asarray(losses.nll, "<f8").tobytes() + np.asarray(losses.entropy, "<f8").tobytes()
-    ).hexdigest()
 
 
 def _pack(identity: dict[str, object], entries: Mapping[str, Entry]) -> bytes:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pyqtf.evaluation.batches import batches
+from pyqtf.evaluation import workers
+from pyqtf.evaluation.batches import TASK_TOKENS, batches
 from pyqtf.evaluation.cache import Cache, Entry, key
 from pyqtf.evaluation.interface import LanguageModel
 from pyqtf.evaluation.protocol import PER_STORY
@@ -104,6 +105,7 @@ def evaluate(
     quant: str | None = None,
     progress: bool = True,
     cache: str | Path | None = None,
+    executor: Executor | None = None,
 ) -> pd.DataFrame:
     """Perplexity of every story under every model.
 
@@ -121,6 +123,11 @@ def evaluate(
     cache : path, optional
         Folder that keeps finished stories. The same call after an interruption goes on where it
         stopped and returns the same numbers.
+    executor : concurrent.futures.Executor, optional
+        Scores batches of stories in its threads, processes or machines; every number is the same
+        to the bit. For several machines, ``client.get_executor()`` of a Dask client
+        (``pip install 'pyqtf[cluster]'``). Models given by name are opened by the workers alone:
+        each opens a model once and keeps one at a time.
 
     Returns
     -------
@@ -137,7 +144,9 @@ def evaluate(
         No models or stories; a story that is empty, a single token or longer than a model can
         read; a story column with the name of a result column; two models with one name.
     TypeError
-        Models or stories of another type.
+        Models or stories of another type; a model that the executor can't send to its processes.
+    RuntimeError
+        The executor's workers died, or compute different bits.
 
     Examples
     --------
@@ -146,7 +155,9 @@ def evaluate(
     >>> df[["story_idx", "perplexity"]].shape
     (4, 2)
     """
-    done = iter_scores(models, stories, quant=quant, progress=progress, cache=cache)
+    done = iter_scores(
+        models, stories, quant=quant, progress=progress, cache=cache, executor=executor
+    )
     return results_frame(scored.row() for scored in done)
 
 
@@ -157,6 +168,7 @@ def evaluate_tokens(
     quant: str | None = None,
     progress: bool = True,
     cache: str | Path | None = None,
+    executor: Executor | None = None,
 ) -> pd.DataFrame:
     """Loss of every token of every story under every model.
 
@@ -176,7 +188,9 @@ def evaluate_tokens(
     >>> int(df["position"].iloc[0])
     1
     """
-    done = iter_scores(models, stories, quant=quant, progress=progress, cache=cache)
+    done = iter_scores(
+        models, stories, quant=quant, progress=progress, cache=cache, executor=executor
+    )
     return pd.concat([scored.tokens() for scored in done], ignore_index=True)
 
 
@@ -194,6 +208,7 @@ def iter_scores(
     quant: str | None = None,
     progress: bool = True,
     cache: str | Path | None = None,
+    executor: Executor | None = None,
 ) -> Iterator[Scored]:
     """Score models one after the other and yield every story, in the order given.
 
@@ -207,7 +222,7 @@ def iter_scores(
     with progress_bar(len(wanted) * len(items), progress) as bar:
         for index, given in enumerate(wanted):
             wanted[index] = ""  # so that a model that was handed over can be freed when done
-            model = _open(given, quant)
+            model = _open(given, quant, executor)
             if (model.name, model.quant) in seen:
                 raise ValueError(
                     f"two models are named {model.name!r} ({model.quant}); give each a name of "
@@ -216,9 +231,10 @@ def iter_scores(
             seen.add((model.name, model.quant))
             if bar is not None:
                 bar.set_description(model.name)
-            yield from _score_model(model, items, cache, bar.update if bar is not None else None)
+            advance = bar.update if bar is not None else None
+            yield from _score_model(model, items, cache, advance, executor)
             del model, given
-            gc.collect()
+            workers.release()
 
 
 def _score_model(
@@ -226,6 +242,7 @@ def _score_model(
     items: Sequence[Story],
     cache: str | Path | None,
     advance: Callable[[int], object] | None,
+    executor: Executor | None,
 ) -> Iterator[Scored]:
     sequences = []
     for index, item in enumerate(items):
@@ -236,7 +253,7 @@ def _score_model(
             raise ValueError(f"story {index}: {error}") from None
         sequences.append(ids)
     receipt = make_receipt(model, [item["text"] for item in items], PER_STORY)
-    entries = _losses(model, sequences, cache, advance)
+    entries = _losses(model, sequences, cache, advance, executor)
     for index, (item, ids, entry) in enumerate(zip(items, sequences, entries, strict=True)):
         yield Scored(
             model_name=model.name,
@@ -256,6 +273,7 @@ def _losses(
     sequences: Sequence[NDArray[np.int32]],
     folder: str | Path | None,
     advance: Callable[[int], object] | None,
+    executor: Executor | None,
 ) -> list[Entry]:
     """Entry of each sequence, from the cache or computed; saves as it goes."""
     cache = Cache(folder, model) if folder is not None else None
@@ -266,11 +284,10 @@ def _losses(
     missing = [i for i in range(len(sequences)) if i not in entries]
     unsaved: dict[str, Entry] = {}
     saved_at = time.monotonic()
+    lengths = [len(ids) for ids in sequences]
+    cut = batches(missing, lengths, limit=None if executor is None else TASK_TOKENS)
     try:
-        for batch in batches(missing, [len(ids) for ids in sequences]):
-            start = time.perf_counter()
-            losses = model.token_losses([sequences[i] for i in batch])
-            seconds = time.perf_counter() - start
+        for batch, losses, seconds in workers.scored_batches(model, sequences, cut, executor):
             n_tokens = sum(len(sequences[i]) for i in batch)
             for i, one in zip(batch, losses, strict=True):
                 # A batch is timed as a whole; its stories share the time by their tokens.
@@ -305,13 +322,19 @@ def _checked(model: LanguageModel | str | Path) -> LanguageModel | str | Path:
     return model
 
 
-def _open(model: LanguageModel | str | Path, quant: str | None) -> LanguageModel:
+def _open(
+    model: LanguageModel | str | Path, quant: str | None, executor: Executor | None
+) -> LanguageModel:
     if not isinstance(model, str | Path):
         return model
     import pyqtf  # the facade is above this layer; only names need it
 
-    opened: LanguageModel = pyqtf.load(model, quant=quant)
-    return opened
+    if executor is None:
+        opened: LanguageModel = pyqtf.load(model, quant=quant)
+        return opened
+    here = str(model) not in pyqtf.bundled.names() and Path(model).exists()
+    # A worker is started in another folder.
+    return workers.RemoteModel(str(Path(model).resolve() if here else model), quant, executor)
 
 
 def _check_columns(items: Sequence[Story]) -> None:

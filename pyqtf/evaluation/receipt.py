@@ -116,7 +116,6 @@ def make_receipt(model: LanguageModel, texts: Sequence[str], protocol: Protocol)
 def provenance(model: LanguageModel) -> dict[str, str | int | None]:
     """Where a model's numbers come from."""
     import pyqtf
-    from pyqtf import _core
 
     template = getattr(model.tokenizer, "chat_template", None)
     return {
@@ -124,9 +123,16 @@ def provenance(model: LanguageModel) -> dict[str, str | int | None]:
         "weights": getattr(model, "fingerprint", None),
         "quant": model.quant,
         "pyqtf": pyqtf.__version__,
-        "isa": _core.cpu_info()["isa"],
+        "isa": isa_of(model),
         "chat_template": "none" if template is None else digest([json.dumps(template)]),
     }
+
+
+def isa_of(model: LanguageModel) -> str:
+    """Instruction set that scores: this process's, or a worker's where the model is there."""
+    from pyqtf import _core
+
+    return getattr(model, "isa", "") or str(_core.cpu_info()["isa"])
 
 
 def tokenizer_digest(tokenizer: Tokenizer) -> str:
