@@ -6,8 +6,60 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 from typing import BinaryIO
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+
+@contextmanager
+def locked(folder: str | os.PathLike[str]) -> Iterator[bool]:
+    """Keep other processes that do the same out of a folder; a lock dies with its process.
+
+    Yields whether there is a lock: some systems (Windows, some network folders) have none.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder, locked(folder) as alone:
+    ...     assert alone in (True, False)
+    """
+    if fcntl is None:
+        yield False
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            alone = True
+        except OSError:
+            alone = False
+        yield alone
+    finally:
+        os.close(descriptor)
+
+
+def remove_leftovers(path: str | os.PathLike[str]) -> None:
+    """Delete what `atomic_write` left of `path` in processes that were killed.
+
+    Only for who knows that no other process is writing `path`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     (Path(folder) / ".a.bin.0123456789ab.part").touch()
+    ...     remove_leftovers(Path(folder) / "a.bin")
+    ...     list(Path(folder).iterdir())
+    []
+    """
+    path = Path(path)
+    for file in path.parent.glob(f".{escape(path.name)}.*.part"):
+        file.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -1,11 +1,12 @@
 """The same weights under the tools themselves: every protocol gives what its tool gives.
 
-lm-evaluation-harness and llama-cpp-python are compared where they are installed; they are too
-heavy to ask for.
+llama-cpp-python is compared where it is installed: pip has to compile it, so no extra asks for it.
 """
 
 import importlib.util
 import math
+import re
+import shutil
 
 import numpy as np
 import pytest
@@ -17,7 +18,6 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 NAME = "stories-80k"
-LM_EVAL = importlib.util.find_spec("lm_eval") is not None
 LLAMA_CPP = importlib.util.find_spec("llama_cpp") is not None
 
 
@@ -83,30 +83,36 @@ def test_gptq(model, reference, text):
     assert found.perplexity == pytest.approx(expected, rel=1e-5)
 
 
-if LM_EVAL:
+def test_lm_eval(model, text, tmp_path):
+    pytest.importorskip("lm_eval")
+    from lm_eval.api.instance import Instance
+    from lm_eval.api.metrics import bits_per_byte, weighted_perplexity
+    from lm_eval.models.huggingface import HFLM
 
-    def test_lm_eval(model, text, tmp_path):
-        import shutil
-
-        from lm_eval.api.instance import Instance
-        from lm_eval.models.huggingface import HFLM
-
-        folder = tmp_path / NAME
-        shutil.copytree(pyqtf.bundled.path(NAME), folder)
-        shutil.copy(pyqtf.bundled.path(NAME).parent / "tokenizer.json", folder)
-        tokenizer = transformers.PreTrainedTokenizerFast(
-            tokenizer_file=str(folder / "tokenizer.json")
-        )
-        tokenizer.eos_token = "<|endoftext|>"
-        tokenizer.save_pretrained(folder)
-        harness = HFLM(pretrained=str(folder), device="cpu", dtype="float32", max_length=100,
-                       batch_size=4)  # fmt: skip
-        texts = [text, text[:50]]
-        requests = [Instance("loglikelihood_rolling", {}, (one,), i) for i, one in enumerate(texts)]
-        expected = -sum(harness.loglikelihood_rolling(requests, disable_tqdm=True))
-        model.tokenizer.eos_token_id = tokenizer.eos_token_id
-        found = measure(model, texts, "lm-eval", window=100)
-        assert found.nll == pytest.approx(expected, rel=1e-5)
+    folder = tmp_path / NAME
+    shutil.copytree(pyqtf.bundled.path(NAME), folder)
+    shutil.copy(pyqtf.bundled.path(NAME).parent / "tokenizer.json", folder)
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"))
+    tokenizer.eos_token = "<|endoftext|>"
+    tokenizer.save_pretrained(folder)
+    harness = HFLM(pretrained=str(folder), device="cpu", dtype="float32", max_length=100,
+                   batch_size=4)  # fmt: skip
+    texts = [text, text[:50]]
+    requests = [Instance("loglikelihood_rolling", {}, (one,), i) for i, one in enumerate(texts)]
+    expected = -sum(harness.loglikelihood_rolling(requests, disable_tqdm=True))
+    model.tokenizer.eos_token_id = tokenizer.eos_token_id
+    found = measure(model, texts, "lm-eval", window=100)
+    assert found.nll == pytest.approx(expected, rel=1e-5)
+    # What the harness's wikitext task makes of these sums.
+    words = sum(len(re.split(r"\s+", one)) for one in texts)
+    n_bytes = sum(len(one.encode()) for one in texts)
+    assert found.word_perplexity == pytest.approx(
+        weighted_perplexity([(-expected, words)]), rel=1e-5
+    )
+    assert found.byte_perplexity == pytest.approx(
+        weighted_perplexity([(-expected, n_bytes)]), rel=1e-5
+    )
+    assert found.bits_per_byte == pytest.approx(bits_per_byte([(-expected, n_bytes)]), rel=1e-5)
 
 
 if LLAMA_CPP:

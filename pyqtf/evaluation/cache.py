@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pyqtf._files import write_atomically
+from pyqtf._files import locked, remove_leftovers, write_atomically
 from pyqtf.evaluation.interface import LanguageModel
 from pyqtf.evaluation.losses import TokenLosses
 from pyqtf.evaluation.receipt import isa_of
@@ -86,8 +86,11 @@ class Cache:
 
         What another process wrote meanwhile is kept.
         """
-        self._entries = {**self._read(), **self._entries, **new}
-        write_atomically(self.path, _pack(self._identity, self._entries))
+        with locked(self.path.parent) as alone:
+            if alone:
+                remove_leftovers(self.path)
+            self._entries = {**self._read(), **self._entries, **new}
+            write_atomically(self.path, _pack(self._identity, self._entries))
 
     def _read(self) -> dict[str, Entry]:
         try:
