@@ -91,6 +91,8 @@ def _values(name: str, shape, generator):
         return noise
     if ".ln_" in name:
         return 1 + 0.4 * noise
+    if "query_key_value.weight" in name:
+        return 1.7 * noise / shape[-1] ** 0.5
     if "c_attn" in name:  # stored [in, out]: queries, keys, values side by side
         peak = torch.ones(shape[1])
         peak[: shape[1] * 2 // 3] = 1.7
@@ -104,7 +106,11 @@ def to_dialect_4(folder: Path) -> None:
     path = folder / "config.json"
     config = json.loads(path.read_text())
     rope = config.pop("rope_parameters")
-    config["rope_theta"] = rope.pop("rope_theta")
+    neox = config["model_type"] == "gpt_neox"
+    if "partial_rotary_factor" in rope:
+        part = rope.pop("partial_rotary_factor")
+        config["rotary_pct" if neox else "partial_rotary_factor"] = part
+    config["rotary_emb_base" if neox else "rope_theta"] = rope.pop("rope_theta")
     config["rope_scaling"] = None if rope["rope_type"] == "default" else rope
     config["torch_dtype"] = config.pop("dtype")
     config.pop("layer_types", None)

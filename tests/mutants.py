@@ -14,6 +14,11 @@ def with_core(**functions):
     return SimpleNamespace(**{**names, **functions})
 
 
+def with_config(model, **changes):
+    """Let the decoder of a loaded model compute by another config."""
+    model._decoder.config = replace(model.config, **changes)
+
+
 def with_layers(model, **changes):
     """Change fields of every layer of a loaded model, each by a function of the old value."""
     weights = model._decoder.weights

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 
@@ -66,14 +68,24 @@ def gelu(x):
     return 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
 
 
-def rope(x, cos, sin, positions, n_heads):
-    """x [T, width]; pairs are (i, i + head_dim / 2)."""
+def gelu_erf(x):
+    x = x.astype(np.float64)
+    return 0.5 * x * np.vectorize(math.erfc, otypes=[np.float64])(-x / np.sqrt(2))
+
+
+def softcap(x, cap):
+    return cap * np.tanh(x.astype(np.float64) / cap)
+
+
+def rope(x, cos, sin, positions, n_heads, head_dim=None):
+    """x [T, width]; pairs are (i, i + half) of each head of head_dim, half angles a position."""
     out = x.astype(np.float64)
     half = cos.shape[1]
+    head_dim = head_dim or 2 * half
     c, s = cos[positions].astype(np.float64), sin[positions].astype(np.float64)
     for h in range(n_heads):
-        first = slice(2 * half * h, 2 * half * h + half)
-        second = slice(2 * half * h + half, 2 * half * (h + 1))
+        first = slice(head_dim * h, head_dim * h + half)
+        second = slice(head_dim * h + half, head_dim * h + 2 * half)
         a, b = out[:, first].copy(), out[:, second].copy()
         out[:, first], out[:, second] = a * c - b * s, b * c + a * s
     return out

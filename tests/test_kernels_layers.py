@@ -72,6 +72,20 @@ def test_rope_equals_the_oracle_and_leaves_the_rest_of_a_row(isa, half):
     np.testing.assert_array_equal(got[:, n_heads * 2 * half :], x[:, n_heads * 2 * half :])
 
 
+@pytest.mark.parametrize("half", [1, 3, 8, 16, 17])
+@pytest.mark.parametrize("rest", [1, 2, 15, 64])
+def test_rope_turns_a_part_of_each_head(isa, half, rest):
+    cos, sin = tables(40, half)
+    x, positions = normal(half, 3, 3 * (2 * half + rest) + 1), np.array([39, 0, 7])
+    expected = reference.rope(x, cos, sin, positions, 3, 2 * half + rest)
+    got = x.copy()
+    _core.rope(got, cos, sin, positions, 3, 2 * half + rest)
+    np.testing.assert_allclose(got, expected, rtol=0, atol=1e-6)
+    for h in range(3):
+        kept = slice(h * (2 * half + rest) + 2 * half, (h + 1) * (2 * half + rest))
+        assert got[:, kept].tobytes() == x[:, kept].tobytes()
+
+
 def test_public_rope_leaves_its_argument_alone():
     for shape in [(1, 1, 8), (1, 5, 8), (3, 1, 8), (3, 5, 8)]:
         x = normal(0, *shape)
@@ -177,6 +191,8 @@ P = np.arange(4)
         (lambda: _core.rms_norm(X, W, 0.0, out=X[:2].copy()), ValueError, "out: expected 4 along"),
         (lambda: _core.rope(X, COS, SIN, P, 2), ValueError, "n_heads: .*rows of 6, got 2"),
         (lambda: _core.rope(X, COS, SIN, P, -1), ValueError, "n_heads: "),
+        (lambda: _core.rope(X, COS, SIN, P, 1, 5), ValueError, "head_dim: .* are 3 .* got 5"),
+        (lambda: _core.rope(X, COS, SIN, P, 1, 7), ValueError, "n_heads: expected heads of 7"),
         (lambda: _core.rope(X, COS, SIN[:3], P, 1), ValueError, "sin: expected the shape of cos"),
         (
             lambda: _core.rope(X, COS, SIN, P + 1, 1),

@@ -142,7 +142,7 @@ def test_a_missing_field_is_named(name):
         ({"num_attention_heads": 0, "num_key_value_heads": 1}, "can't be cut into 0"),
         ({"num_key_value_heads": 4}, "6 attention heads can't share 4"),
         ({"num_key_value_heads": 0}, "n_kv_heads"),
-        ({"num_attention_heads": 8, "num_key_value_heads": 1}, "head_dim must be even"),
+        ({"num_attention_heads": 8, "num_key_value_heads": 1}, "must be even, got 3 of 3"),
         ({"head_dim": "4"}, "'head_dim' must be a whole number"),
         ({"rope_theta": -1.0}, "rope_theta must be a positive"),
         ({"rope_theta": "1e6"}, "'rope_theta' must be a number"),
@@ -182,8 +182,8 @@ def test_gpt2_has_the_parameters_it_is_known_for():
     ("changes", "message"),
     [
         ({"activation_function": "relu"}, "activation_function = 'relu' is not supported"),
-        ({"n_head": 7}, "n_embd 768 can't be cut into 7 heads"),
-        ({"n_head": 0}, "n_embd 768 can't be cut into 0 heads"),
+        ({"n_head": 7}, "n_embd 768 can't be cut into 7 attention heads"),
+        ({"n_head": 0}, "n_embd 768 can't be cut into 0 attention heads"),
         ({"scale_attn_by_inverse_layer_idx": True}, "scale_attn_by_inverse_layer_idx = True"),
         ({"n_inner": "x"}, "'n_inner' must be a whole number"),
     ],
@@ -191,6 +191,54 @@ def test_gpt2_has_the_parameters_it_is_known_for():
 def test_gpt2_that_is_not_computed_is_refused(changes, message):
     with pytest.raises(FormatError, match=message):
         parse_config({**GPT2, **changes})
+
+
+PYTHIA = {
+    "architectures": ["GPTNeoXForCausalLM"], "hidden_act": "gelu", "hidden_size": 512,
+    "intermediate_size": 2048, "layer_norm_eps": 1e-05, "max_position_embeddings": 2048,
+    "num_attention_heads": 8, "num_hidden_layers": 6, "rotary_emb_base": 10000,
+    "rotary_pct": 0.25, "tie_word_embeddings": False, "use_parallel_residual": True,
+    "vocab_size": 50304,
+}  # fmt: skip
+
+
+def test_pythia_has_the_parameters_it_is_known_for():
+    config = parse_config(PYTHIA)
+    sizes = {name: math.prod(shape) for name, shape in tensor_shapes(config).items()}
+    assert sum(sizes.values()) == 70_426_624
+    assert (config.head_dim, config.rotary_dim, config.rope_theta) == (64, 16, 1e4)
+    assert config.parallel_residual and config.activation == "gelu_erf"
+
+
+def test_the_dialects_of_gpt_neox_give_the_same_config():
+    old = {k: v for k, v in PYTHIA.items() if not k.startswith("rotary")}
+    rope = {"partial_rotary_factor": 0.25, "rope_theta": 10000, "rope_type": "default"}
+    assert parse_config({**old, "rope_parameters": rope}) == parse_config(PYTHIA)
+    assert parse_config(old) == parse_config(PYTHIA)
+    serial = parse_config({**PYTHIA, "use_parallel_residual": False, "hidden_act": "gelu_fast"})
+    assert not serial.parallel_residual and serial.activation == "gelu"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"hidden_act": "silu"}, "hidden_act = 'silu' is not supported; .*'gelu_fast'"),
+        ({"hidden_act": ["gelu"]}, "hidden_act = .* is not supported"),
+        ({"attention_bias": False}, "attention_bias = False is not supported"),
+        ({"num_attention_heads": 7}, "hidden_size 512 can't be cut into 7 attention heads"),
+        ({"head_dim": 32}, "head_dim = 32 is not supported; pyqtf computes 64 only"),
+        ({"rotary_pct": 0}, "partial_rotary_factor must be above 0 and at most 1, got 0"),
+        ({"rotary_pct": 1.5}, "partial_rotary_factor must be above 0 and at most 1, got 1.5"),
+        ({"rotary_pct": 0.01}, "must be even, got 0 of 64"),
+        ({"rotary_pct": "0.25"}, "'rotary_pct' must be a number"),
+        ({"use_parallel_residual": 1}, "'use_parallel_residual' must be true or false"),
+        ({"rope_scaling": {"type": "dynamic", "factor": 2.0}}, "type = 'dynamic'"),
+        ({"layer_norm_eps": None}, "'layer_norm_eps' must be a number"),
+    ],
+)
+def test_gpt_neox_that_is_not_computed_is_refused(changes, message):
+    with pytest.raises(FormatError, match=message):
+        parse_config({**PYTHIA, **changes})
 
 
 def test_mistral_reads_no_further_than_its_window():

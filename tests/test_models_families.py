@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -45,6 +44,23 @@ MODELS = {
     "gpt2": {"family": "GPT2", "tied": True, **SIZES, "kv": 6},
     "gpt2 f16": {"family": "GPT2", "dtype": "float16", "n_inner": None, **SIZES, "kv": 6},
     "olmo2 tied": {"family": "Olmo2", "tied": True, **SIZES, "kv": 6},
+    "neox": {
+        "family": "GPTNeoX",
+        "rope": {"partial_rotary_factor": 0.5},
+        **SIZES,
+        "heads": 3,
+        "kv": 3,
+    },
+    "neox serial": {
+        "family": "GPTNeoX",
+        "rope": {"partial_rotary_factor": 1.0, "rope_type": "linear", "factor": 2.5},
+        "use_parallel_residual": False,
+        "hidden_act": "gelu_fast",
+        "tied": True,
+        "dtype": "float16",
+        **SIZES,
+        "kv": 6,
+    },
 }
 
 
@@ -170,23 +186,37 @@ def queries_and_keys_exchanged(model):
 
 
 def silu_for_gelu(model):
-    core = mutants.with_core(gelu=lambda x: _core.swiglu(np.hstack([x, np.ones_like(x)])))
-    model._decoder._feed_forward = lambda layer, x: feed_forward(model._decoder, core, layer, x)
+    decoder = model._decoder
+
+    def feed_forward(layer, source, x):
+        h = decoder._norm(source, layer.ffn_norm, layer.ffn_norm_bias)
+        h = _core.matmul(h, layer.gate_up, bias=layer.gate_up_bias)
+        h = _core.swiglu(np.hstack([h, np.ones_like(h)]))
+        decoder._add(x, h, layer.down, layer.down_bias, layer.ffn_post_norm)
+
+    decoder._feed_forward = feed_forward
 
 
-def gelu_by_erf(model):
-    def gelu(x):
-        erf = np.vectorize(math.erf, otypes=[np.float64])
-        return (0.5 * x * (1 + erf(x / 2**0.5))).astype(np.float32)
+def changed(**fields):
+    """Fields of the config, which the decoder computes by."""
 
-    core = mutants.with_core(gelu=gelu)
-    model._decoder._feed_forward = lambda layer, x: feed_forward(model._decoder, core, layer, x)
+    def mutate(model):
+        mutants.with_config(model, **fields)
+
+    mutate.__name__ = f"changed {fields}"
+    return mutate
 
 
-def feed_forward(decoder, core, layer, x):
-    h = decoder._norm(x, layer.ffn_norm, layer.ffn_norm_bias)
-    h = core.gelu(_core.matmul(h, layer.gate_up, bias=layer.gate_up_bias))
-    decoder._add(x, h, layer.down, layer.down_bias, layer.ffn_post_norm)
+def qkv_not_by_head(model):
+    c = model.config
+
+    def back(rows):
+        heads = rows.reshape(3, c.n_heads, c.head_dim, -1)
+        return heads.transpose(1, 0, 2, 3).reshape(rows.shape)
+
+    mutants.with_layers(
+        model, qkv=lambda w: _core.pack([back(w.dequantize())], "f32"), qkv_bias=back
+    )
 
 
 def first_head_norms_all(model):
@@ -204,7 +234,7 @@ def attention_not_sharpened(model):
 QK_NORMS = [f(name) for f in (ignore, absent) for name in ("q_norm", "k_norm")]
 PRE_NORMS = [f(name) for f in (ignore, absent) for name in ("attn_norm", "ffn_norm")]
 POST_NORMS = [f(name) for f in (ignore, absent) for name in ("attn_post_norm", "ffn_post_norm")]
-GPT2_BIASES = [
+LAYER_BIASES = [
     absent(name)
     for name in (
         "attn_norm_bias",
@@ -226,15 +256,33 @@ PARTICULARS = {
     "llama yarn": [*SCALED, attention_not_sharpened, rope_scaled_by(1, fast=1.2)],
     "gpt2": [
         *PRE_NORMS,
-        *GPT2_BIASES,
+        *LAYER_BIASES,
         left_out_above("positions"),
         left_out_above("norm_bias"),
         queries_and_keys_exchanged,
         silu_for_gelu,
-        gelu_by_erf,
+        changed(activation="gelu_erf"),
     ],
     "olmo2": [*QK_NORMS, *POST_NORMS, first_head_norms_all],
     "olmo2 tied": POST_NORMS,
+    "neox": [
+        *PRE_NORMS,
+        *LAYER_BIASES,
+        left_out_above("norm_bias"),
+        qkv_not_by_head,
+        silu_for_gelu,
+        changed(activation="gelu"),
+        changed(parallel_residual=False),
+        changed(partial_rotary_factor=1.0),
+        changed(rope_theta=None),
+        changed(rms_norm_eps=1e-3),
+    ],
+    "neox serial": [
+        *SCALED,
+        changed(activation="gelu_erf"),
+        changed(parallel_residual=True),
+        changed(partial_rotary_factor=2 / 3),
+    ],
 }
 
 
@@ -266,6 +314,19 @@ def test_gpt2_files_without_a_prefix_and_with_masks_give_the_same_bits(pair):
         after = pyqtf.load(pair.folder)
         assert after.logits(pair.ids).tobytes() == before.logits(pair.ids).tobytes()
         assert after.fingerprint == before.fingerprint
+
+
+def test_gpt_neox_files_with_masks_and_angles_give_the_same_bits(pair):
+    if pair.name == "neox":
+        before = pyqtf.load(pair.folder)
+        tensors = {n: t.array().copy() for n, t in open_folder(pair.folder).items()}
+        for i in (0, 1):
+            prefix = f"gpt_neox.layers.{i}.attention."
+            tensors[prefix + "bias"] = np.ones((1, 1, 8, 8), bool)
+            tensors[prefix + "masked_bias"] = np.array([-1e9], np.float32)
+        save_safetensors(pair.folder / "model.safetensors", tensors)
+        after = pyqtf.load(pair.folder)
+        assert after.logits(pair.ids).tobytes() == before.logits(pair.ids).tobytes()
 
 
 @pytest.mark.parametrize(

@@ -101,8 +101,7 @@ def rope_turns_backwards(model, monkeypatch):
 
 
 def interleaved_rope(model, monkeypatch):
-    def rope(x, cos, sin, positions, n_heads):
-        width = 2 * cos.shape[1]
+    def rope(x, cos, sin, positions, n_heads, width):
         heads = x[:, : n_heads * width].reshape(len(x), n_heads, width)
         a, b = heads[..., 0::2].copy(), heads[..., 1::2].copy()
         c, s = cos[positions][:, None], sin[positions][:, None]

@@ -19,7 +19,9 @@ typedef struct {
     float eps;
     const float *cosine, *sine; /* rope; x is out */
     const int64_t *positions;
-    int64_t half, n_heads;
+    int64_t half, n_heads, head_dim;
+    void (*gate)(const float *gate, const float *up, float *out, size_t n);
+    float cap; /* softcap */
 } layer_job;
 
 static qtf_status run(layer_job *job, qtf_task_fn task) {
@@ -70,12 +72,13 @@ static void rope_task(void *context, int64_t task) {
     for (int64_t i = task * job->rows_per_task; i < end_row(job, task); i++) {
         int64_t angle = job->positions[i] * job->half;
         job->kernels->rope(job->out + i * job->d, job->cosine + angle, job->sine + angle,
-                           (size_t)job->n_heads, (size_t)job->half);
+                           (size_t)job->n_heads, (size_t)job->half, (size_t)job->head_dim);
     }
 }
 
 qtf_status qtf_rope(float *x, int64_t rows, int64_t width, const float *cosine, const float *sine,
-                    int64_t n_positions, int64_t half, const int64_t *positions, int64_t n_heads) {
+                    int64_t n_positions, int64_t half, const int64_t *positions, int64_t n_heads,
+                    int64_t head_dim) {
     for (int64_t i = 0; i < rows; i++) {
         if (positions[i] < 0 || positions[i] >= n_positions) {
             return QTF_BAD_ARGUMENT;
@@ -88,21 +91,29 @@ qtf_status qtf_rope(float *x, int64_t rows, int64_t width, const float *cosine, 
                      .sine = sine,
                      .positions = positions,
                      .half = half,
-                     .n_heads = n_heads};
+                     .n_heads = n_heads,
+                     .head_dim = head_dim};
     return run(&job, rope_task);
 }
 
-static void swiglu_task(void *context, int64_t task) {
+static void gated_task(void *context, int64_t task) {
     const layer_job *job = context;
     for (int64_t i = task * job->rows_per_task; i < end_row(job, task); i++) {
         const float *gate = job->x + i * 2 * job->d;
-        job->kernels->swiglu(gate, gate + job->d, job->out + i * job->d, (size_t)job->d);
+        job->gate(gate, gate + job->d, job->out + i * job->d, (size_t)job->d);
     }
 }
 
 qtf_status qtf_swiglu(const float *gate_up, int64_t rows, int64_t f, float *out) {
-    layer_job job = {.rows = rows, .d = f, .x = gate_up, .out = out};
-    return run(&job, swiglu_task);
+    layer_job job = {
+        .rows = rows, .d = f, .x = gate_up, .out = out, .gate = qtf_active_kernels()->swiglu};
+    return run(&job, gated_task);
+}
+
+qtf_status qtf_geglu(const float *gate_up, int64_t rows, int64_t f, float *out) {
+    layer_job job = {
+        .rows = rows, .d = f, .x = gate_up, .out = out, .gate = qtf_active_kernels()->geglu};
+    return run(&job, gated_task);
 }
 
 static void gelu_task(void *context, int64_t task) {
@@ -115,4 +126,28 @@ static void gelu_task(void *context, int64_t task) {
 qtf_status qtf_gelu(const float *x, int64_t rows, int64_t d, float *out) {
     layer_job job = {.rows = rows, .d = d, .x = x, .out = out};
     return run(&job, gelu_task);
+}
+
+static void gelu_erf_task(void *context, int64_t task) {
+    const layer_job *job = context;
+    for (int64_t i = task * job->rows_per_task; i < end_row(job, task); i++) {
+        job->kernels->gelu_erf(job->x + i * job->d, job->out + i * job->d, (size_t)job->d);
+    }
+}
+
+qtf_status qtf_gelu_erf(const float *x, int64_t rows, int64_t d, float *out) {
+    layer_job job = {.rows = rows, .d = d, .x = x, .out = out};
+    return run(&job, gelu_erf_task);
+}
+
+static void softcap_task(void *context, int64_t task) {
+    const layer_job *job = context;
+    for (int64_t i = task * job->rows_per_task; i < end_row(job, task); i++) {
+        job->kernels->softcap(job->x + i * job->d, job->cap, job->out + i * job->d, (size_t)job->d);
+    }
+}
+
+qtf_status qtf_softcap(const float *x, float cap, int64_t rows, int64_t d, float *out) {
+    layer_job job = {.rows = rows, .d = d, .x = x, .out = out, .cap = cap};
+    return run(&job, softcap_task);
 }

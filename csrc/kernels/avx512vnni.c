@@ -54,13 +54,25 @@ static void qtf_gelu__avx512vnni(const float *x, float *out, size_t n) {
     gelu_body(x, out, n);
 }
 
+static void qtf_gelu_erf__avx512vnni(const float *x, float *out, size_t n) {
+    gelu_erf_body(x, out, n);
+}
+
+static void qtf_softcap__avx512vnni(const float *x, float cap, float *out, size_t n) {
+    softcap_body(x, cap, out, n);
+}
+
 static void qtf_rope__avx512vnni(float *x, const float *cosine, const float *sine, size_t n_heads,
-                                 size_t half) {
-    rope_body(x, cosine, sine, n_heads, half);
+                                 size_t half, size_t head_dim) {
+    rope_body(x, cosine, sine, n_heads, half, head_dim);
 }
 
 static void qtf_swiglu__avx512vnni(const float *gate, const float *up, float *out, size_t n) {
     swiglu_body(gate, up, out, n);
+}
+
+static void qtf_geglu__avx512vnni(const float *gate, const float *up, float *out, size_t n) {
+    geglu_body(gate, up, out, n);
 }
 
 static void qtf_attention_load__avx512vnni(const float *const *rows, int n, int head_dim,
@@ -105,8 +117,11 @@ void qtf_fill_avx512vnni(qtf_kernels *table) {
     table->rms_norm = qtf_rms_norm__avx512vnni;
     table->layer_norm = qtf_layer_norm__avx512vnni;
     table->gelu = qtf_gelu__avx512vnni;
+    table->gelu_erf = qtf_gelu_erf__avx512vnni;
+    table->softcap = qtf_softcap__avx512vnni;
     table->rope = qtf_rope__avx512vnni;
     table->swiglu = qtf_swiglu__avx512vnni;
+    table->geglu = qtf_geglu__avx512vnni;
     table->attention_load = qtf_attention_load__avx512vnni;
     table->attention_tile = qtf_attention_tile__avx512vnni;
     table->attention_finish = qtf_attention_finish__avx512vnni;

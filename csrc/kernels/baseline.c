@@ -77,13 +77,25 @@ static void qtf_gelu__baseline(const float *x, float *out, size_t n) {
     gelu_body(x, out, n);
 }
 
+static void qtf_gelu_erf__baseline(const float *x, float *out, size_t n) {
+    gelu_erf_body(x, out, n);
+}
+
+static void qtf_softcap__baseline(const float *x, float cap, float *out, size_t n) {
+    softcap_body(x, cap, out, n);
+}
+
 static void qtf_rope__baseline(float *x, const float *cosine, const float *sine, size_t n_heads,
-                               size_t half) {
-    rope_body(x, cosine, sine, n_heads, half);
+                               size_t half, size_t head_dim) {
+    rope_body(x, cosine, sine, n_heads, half, head_dim);
 }
 
 static void qtf_swiglu__baseline(const float *gate, const float *up, float *out, size_t n) {
     swiglu_body(gate, up, out, n);
+}
+
+static void qtf_geglu__baseline(const float *gate, const float *up, float *out, size_t n) {
+    geglu_body(gate, up, out, n);
 }
 
 static void qtf_attention_load__baseline(const float *const *rows, int n, int head_dim, float scale,
@@ -130,8 +142,11 @@ void qtf_fill_baseline(qtf_kernels *table) {
     table->rms_norm = qtf_rms_norm__baseline;
     table->layer_norm = qtf_layer_norm__baseline;
     table->gelu = qtf_gelu__baseline;
+    table->gelu_erf = qtf_gelu_erf__baseline;
+    table->softcap = qtf_softcap__baseline;
     table->rope = qtf_rope__baseline;
     table->swiglu = qtf_swiglu__baseline;
+    table->geglu = qtf_geglu__baseline;
     table->attention_load = qtf_attention_load__baseline;
     table->attention_tile = qtf_attention_tile__baseline;
     table->attention_finish = qtf_attention_finish__baseline;

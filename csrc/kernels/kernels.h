@@ -70,16 +70,27 @@ typedef struct qtf_kernels {
     void (*layer_norm)(const float *x, const float *weight, const float *bias, float eps,
                        float *out, size_t n);
 
-    /* One position's rotary embedding, in place: x [n_heads, 2 half] turned by cosine, sine [half]:
-     * pairs are (i, i + half), as in Hugging Face's rotate_half. */
-    void (*rope)(float *x, const float *cosine, const float *sine, size_t n_heads, size_t half);
+    /* One position's rotary embedding, in place: the first 2 half <= head_dim numbers of each head
+     * of x [n_heads, head_dim] are turned by cosine, sine [half]: pairs are (i, i + half), as in
+     * Hugging Face's rotate_half. */
+    void (*rope)(float *x, const float *cosine, const float *sine, size_t n_heads, size_t half,
+                 size_t head_dim);
 
     /* out[i] = gate[i] / (1 + exp(-gate[i])) * up[i], i < n. */
     void (*swiglu)(const float *gate, const float *up, float *out, size_t n);
 
+    /* out[i] = gelu(gate[i]) * up[i], i < n, with gelu as below. */
+    void (*geglu)(const float *gate, const float *up, float *out, size_t n);
+
     /* out[i] = 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))), x = x[i], i < n. In place is
      * allowed. */
     void (*gelu)(const float *x, float *out, size_t n);
+
+    /* out[i] = 0.5 x (1 + erf(x / sqrt(2))), x = x[i], i < n. In place is allowed. */
+    void (*gelu_erf)(const float *x, float *out, size_t n);
+
+    /* out[i] = cap * tanh(x[i] / cap), i < n, cap > 0. In place is allowed. */
+    void (*softcap)(const float *x, float cap, float *out, size_t n);
 
     /* n <= 16 rows [head_dim] of queries, times scale, as one block of qtf_attention_rows.q. */
     void (*attention_load)(const float *const *rows, int n, int head_dim, float scale,

@@ -120,3 +120,22 @@ int qtf_py_overlap(PyArrayObject *a, PyArrayObject *b) {
     extent(b, &b0, &b1);
     return a0 < b1 && b0 < a1;
 }
+
+PyArrayObject *qtf_py_apart(PyObject *out, const npy_intp *shape, PyArrayObject *input,
+                            const char *name) {
+    PyArrayObject *result = qtf_py_output(out, "out", NPY_FLOAT32, 2, shape);
+    if (result && qtf_py_overlap(result, input)) {
+        PyErr_Format(PyExc_ValueError, "out: expected memory apart from %s's, got an overlap",
+                     name);
+        Py_CLEAR(result);
+    }
+    return result;
+}
+
+PyObject *qtf_py_finish(qtf_status status, PyArrayObject *result) {
+    if (status != QTF_OK) {
+        Py_XDECREF(result);
+        return qtf_py_raise(status, NULL);
+    }
+    return (PyObject *)result;
+}

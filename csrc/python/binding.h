@@ -44,6 +44,14 @@ PyArrayObject *qtf_py_output(PyObject *object, const char *name, int dtype, int 
  * inputs are refused by the callers. */
 int qtf_py_overlap(PyArrayObject *a, PyArrayObject *b);
 
+/* As qtf_py_output for a float32 matrix "out", refused when it shares memory with the argument
+ * `name`. A new reference or NULL. */
+PyArrayObject *qtf_py_apart(PyObject *out, const npy_intp *shape, PyArrayObject *input,
+                            const char *name);
+
+/* Give result back, or raise what status says and drop it. */
+PyObject *qtf_py_finish(qtf_status status, PyArrayObject *result);
+
 /* The matrix inside a _core.Matrix, borrowed from it; NULL with TypeError for another object. */
 const qtf_matrix *qtf_py_matrix(PyObject *object, const char *name);
 
@@ -59,6 +67,7 @@ int qtf_py_add_matrix(PyObject *module);
 int qtf_py_add_matmul(PyObject *module);
 int qtf_py_add_packed(PyObject *module);
 int qtf_py_add_layers(PyObject *module);
+int qtf_py_add_activations(PyObject *module);
 int qtf_py_add_attention(PyObject *module);
 int qtf_py_add_tokenizer(PyObject *module);
 int qtf_py_add_train(PyObject *module);

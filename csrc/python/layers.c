@@ -1,29 +1,8 @@
-/* rms_norm, layer_norm, rope, swiglu, gelu. */
+/* rms_norm, layer_norm, rope. */
 
 #include "python/binding.h"
 
 #include "core/layers.h"
-
-/* The result array, refused when it shares memory with an input. A new reference or NULL. */
-static PyArrayObject *apart(PyObject *out, const npy_intp *shape, PyArrayObject *input,
-                            const char *name) {
-    PyArrayObject *result = qtf_py_output(out, "out", NPY_FLOAT32, 2, shape);
-    if (result && qtf_py_overlap(result, input)) {
-        PyErr_Format(PyExc_ValueError, "out: expected memory apart from %s's, got an overlap",
-                     name);
-        Py_CLEAR(result);
-    }
-    return result;
-}
-
-/* Give result back, or raise and drop it. */
-static PyObject *finish(qtf_status status, PyArrayObject *result) {
-    if (status != QTF_OK) {
-        Py_XDECREF(result);
-        return qtf_py_raise(status, NULL);
-    }
-    return (PyObject *)result;
-}
 
 static PyObject *rms_norm(PyObject *module, PyObject *args, PyObject *kwargs) {
     (void)module;
@@ -51,7 +30,7 @@ static PyObject *rms_norm(PyObject *module, PyObject *args, PyObject *kwargs) {
         PyErr_SetString(PyExc_ValueError, "eps: expected a finite number, 0 or above");
         goto done;
     }
-    out = apart(out_object, PyArray_DIMS(x), x, "x");
+    out = qtf_py_apart(out_object, PyArray_DIMS(x), x, "x");
     if (out && qtf_py_overlap(out, weight)) {
         PyErr_SetString(PyExc_ValueError, "out: expected memory apart from weight's, got an "
                                           "overlap");
@@ -63,7 +42,7 @@ static PyObject *rms_norm(PyObject *module, PyObject *args, PyObject *kwargs) {
         status = qtf_rms_norm(PyArray_DATA(x), PyArray_DATA(weight), (float)eps, rows, d,
                               PyArray_DATA(out));
         Py_END_ALLOW_THREADS;
-        out = (PyArrayObject *)finish(status, out);
+        out = (PyArrayObject *)qtf_py_finish(status, out);
     }
 done:
     Py_XDECREF(x);
@@ -86,11 +65,11 @@ static int check_positions(PyArrayObject *positions, npy_intp n_positions) {
 
 static PyObject *rope(PyObject *module, PyObject *args, PyObject *kwargs) {
     (void)module;
-    static char *names[] = {"x", "cos", "sin", "positions", "n_heads", NULL};
+    static char *names[] = {"x", "cos", "sin", "positions", "n_heads", "head_dim", NULL};
     PyObject *x_object, *cos_object, *sin_object, *positions_object;
-    Py_ssize_t n_heads;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOOn:rope", names, &x_object, &cos_object,
-                                     &sin_object, &positions_object, &n_heads)) {
+    Py_ssize_t n_heads, head_dim = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOOn|n:rope", names, &x_object, &cos_object,
+                                     &sin_object, &positions_object, &n_heads, &head_dim)) {
         return NULL;
     }
     PyObject *result = NULL;
@@ -118,11 +97,19 @@ static PyObject *rope(PyObject *module, PyObject *args, PyObject *kwargs) {
                      (Py_ssize_t)rows, (Py_ssize_t)PyArray_DIM(positions, 0));
         goto done;
     }
-    if (half < 1 || n_heads < 0 || n_heads > width / (2 * half)) {
+    head_dim = head_dim ? head_dim : 2 * half;
+    if (half < 1 || head_dim < 2 * half) {
         PyErr_Format(PyExc_ValueError,
-                     "n_heads: expected heads of %zd numbers, twice the columns of cos, to fit in "
-                     "x's rows of %zd, got %zd heads",
-                     2 * (Py_ssize_t)half, (Py_ssize_t)width, n_heads);
+                     "head_dim: expected at least twice the columns of cos, which are %zd and at "
+                     "least 1, got %zd",
+                     (Py_ssize_t)half, head_dim);
+        goto done;
+    }
+    if (n_heads < 0 || n_heads > width / head_dim) {
+        PyErr_Format(PyExc_ValueError,
+                     "n_heads: expected heads of %zd numbers to fit in x's rows of %zd, got %zd "
+                     "heads",
+                     head_dim, (Py_ssize_t)width, n_heads);
         goto done;
     }
     if (check_positions(positions, n_positions) < 0) {
@@ -136,7 +123,7 @@ static PyObject *rope(PyObject *module, PyObject *args, PyObject *kwargs) {
     qtf_status status;
     Py_BEGIN_ALLOW_THREADS;
     status = qtf_rope(PyArray_DATA(x), rows, width, PyArray_DATA(cosine), PyArray_DATA(sine),
-                      n_positions, half, PyArray_DATA(positions), n_heads);
+                      n_positions, half, PyArray_DATA(positions), n_heads, head_dim);
     Py_END_ALLOW_THREADS;
     result = status == QTF_OK ? Py_NewRef(Py_None) : qtf_py_raise(status, NULL);
 done:
@@ -175,7 +162,7 @@ static PyObject *layer_norm(PyObject *module, PyObject *args, PyObject *kwargs) 
         PyErr_SetString(PyExc_ValueError, "eps: expected a finite number, 0 or above");
         goto done;
     }
-    out = apart(out_object, PyArray_DIMS(x), x, "x");
+    out = qtf_py_apart(out_object, PyArray_DIMS(x), x, "x");
     if (out && (qtf_py_overlap(out, weight) || qtf_py_overlap(out, bias))) {
         PyErr_SetString(PyExc_ValueError,
                         "out: expected memory apart from weight's and bias's, got an overlap");
@@ -187,7 +174,7 @@ static PyObject *layer_norm(PyObject *module, PyObject *args, PyObject *kwargs) 
         status = qtf_layer_norm(PyArray_DATA(x), PyArray_DATA(weight), PyArray_DATA(bias),
                                 (float)eps, rows, d, PyArray_DATA(out));
         Py_END_ALLOW_THREADS;
-        out = (PyArrayObject *)finish(status, out);
+        out = (PyArrayObject *)qtf_py_finish(status, out);
     }
 done:
     Py_XDECREF(x);
@@ -196,67 +183,14 @@ done:
     return (PyObject *)out;
 }
 
-static PyObject *gelu(PyObject *module, PyObject *args, PyObject *kwargs) {
-    (void)module;
-    static char *names[] = {"x", "out", NULL};
-    PyObject *x_object, *out_object = NULL;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|O:gelu", names, &x_object, &out_object)) {
-        return NULL;
-    }
-    PyArrayObject *x = qtf_py_input(x_object, "x", NPY_FLOAT32, 2), *out = NULL;
-    if (!x) {
-        return NULL;
-    }
-    if (PyArray_DIM(x, 1) < 1) {
-        PyErr_SetString(PyExc_ValueError, "x: expected at least one column, got none");
-    } else if ((out = apart(out_object, PyArray_DIMS(x), x, "x"))) {
-        qtf_status status;
-        Py_BEGIN_ALLOW_THREADS;
-        status = qtf_gelu(PyArray_DATA(x), PyArray_DIM(x, 0), PyArray_DIM(x, 1), PyArray_DATA(out));
-        Py_END_ALLOW_THREADS;
-        out = (PyArrayObject *)finish(status, out);
-    }
-    Py_DECREF(x);
-    return (PyObject *)out;
-}
-
-static PyObject *swiglu(PyObject *module, PyObject *args, PyObject *kwargs) {
-    (void)module;
-    static char *names[] = {"gate_up", "out", NULL};
-    PyObject *x_object, *out_object = NULL;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|O:swiglu", names, &x_object, &out_object)) {
-        return NULL;
-    }
-    PyArrayObject *x = qtf_py_input(x_object, "gate_up", NPY_FLOAT32, 2), *out = NULL;
-    if (!x) {
-        return NULL;
-    }
-    npy_intp shape[2] = {PyArray_DIM(x, 0), PyArray_DIM(x, 1) / 2};
-    if (PyArray_DIM(x, 1) % 2 != 0 || shape[1] < 1) {
-        PyErr_Format(PyExc_ValueError,
-                     "gate_up: expected an even number of columns, gate then up, got %zd",
-                     (Py_ssize_t)PyArray_DIM(x, 1));
-    } else if ((out = apart(out_object, shape, x, "gate_up"))) {
-        qtf_status status;
-        Py_BEGIN_ALLOW_THREADS;
-        status = qtf_swiglu(PyArray_DATA(x), shape[0], shape[1], PyArray_DATA(out));
-        Py_END_ALLOW_THREADS;
-        out = (PyArrayObject *)finish(status, out);
-    }
-    Py_DECREF(x);
-    return (PyObject *)out;
-}
-
 #define KEYWORDS METH_VARARGS | METH_KEYWORDS
 static PyMethodDef methods[] = {
     {"rms_norm", (PyCFunction)(void (*)(void))rms_norm, KEYWORDS,
      "rms_norm(x, weight, eps, out=None) -> out"},
     {"rope", (PyCFunction)(void (*)(void))rope, KEYWORDS,
-     "rope(x, cos, sin, positions, n_heads), in place"},
+     "rope(x, cos, sin, positions, n_heads, head_dim=2 * cos.shape[1]), in place"},
     {"layer_norm", (PyCFunction)(void (*)(void))layer_norm, KEYWORDS,
      "layer_norm(x, weight, bias, eps, out=None) -> out"},
-    {"gelu", (PyCFunction)(void (*)(void))gelu, KEYWORDS, "gelu(x, out=None) -> out, tanh form"},
-    {"swiglu", (PyCFunction)(void (*)(void))swiglu, KEYWORDS, "swiglu(gate_up, out=None) -> out"},
     {NULL, NULL, 0, NULL},
 };
 

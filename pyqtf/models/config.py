@@ -38,8 +38,13 @@ class ModelConfig:
         Whether the embedding serves as the output head.
     rope_scaling : RopeScaling, optional
         How the rotary embedding is stretched to long texts.
-    activation : {"silu", "gelu_new"}
-        Of the feed-forward network: SwiGLU with a gate, or GELU's tanh form without.
+    activation : {"swiglu", "gelu", "gelu_erf"}
+        Of the feed-forward network: SwiGLU with a gate; GELU's tanh form or GELU itself without.
+    partial_rotary_factor : float
+        The part of each head that the rotary embedding turns.
+    parallel_residual : bool
+        Whether attention and feed-forward network of a layer read the same residual stream, rather
+        than one what the other has added to.
 
     Raises
     ------
@@ -60,7 +65,9 @@ class ModelConfig:
     max_position_embeddings: int
     tie_word_embeddings: bool
     rope_scaling: RopeScaling | None = None
-    activation: str = "silu"
+    activation: str = "swiglu"
+    partial_rotary_factor: float = 1.0
+    parallel_residual: bool = False
 
     def __post_init__(self) -> None:
         for name in (
@@ -83,12 +90,23 @@ class ModelConfig:
                 f"config: {self.n_heads} attention heads can't share {self.n_kv_heads} key-value "
                 "heads evenly"
             )
-        if self.activation not in ("silu", "gelu_new"):
+        if self.activation not in ("swiglu", "gelu", "gelu_erf"):
             raise FormatError(f"config: unknown activation {self.activation!r:.80}")
-        if self.head_dim % 2 and self.rope_theta is not None:
+        if not 0 < self.partial_rotary_factor <= 1:
             raise FormatError(
-                f"config: head_dim must be even for rotary embeddings, got {self.head_dim}"
+                "config: partial_rotary_factor must be above 0 and at most 1, got "
+                f"{self.partial_rotary_factor}"
             )
+        if self.rope_theta is not None and (self.rotary_dim % 2 or not self.rotary_dim):
+            raise FormatError(
+                "config: the part of head_dim that rotary embeddings turn must be even, got "
+                f"{self.rotary_dim} of {self.head_dim}"
+            )
+
+    @property
+    def rotary_dim(self) -> int:
+        """How many numbers of each head the rotary embedding turns: the first ones."""
+        return int(self.head_dim * self.partial_rotary_factor)
 
     @property
     def q_size(self) -> int:
@@ -197,15 +215,21 @@ class Fields:
 
     def head_dim(self) -> int:
         """Return ``head_dim``, or what the width leaves to each head."""
-        if self.has("head_dim"):
-            return self.integer("head_dim")
-        hidden_size, n_heads = self.integer("hidden_size"), self.integer("num_attention_heads")
-        if n_heads < 1 or hidden_size % n_heads:
+        return self.integer("head_dim") if self.has("head_dim") else self.per_head("hidden_size")
+
+    def per_head(self, size: str, heads: str = "num_attention_heads") -> int:
+        """Return the quotient of two fields, which must be whole."""
+        width, n_heads = self.integer(size), self.integer(heads)
+        if n_heads < 1 or width % n_heads:
             raise FormatError(
-                f"{self.where}: hidden_size {hidden_size} can't be cut into {n_heads} attention "
-                "heads, and there is no 'head_dim'"
+                f"{self.where}: {size} {width} can't be cut into {n_heads} attention heads"
             )
-        return hidden_size // n_heads
+        return width // n_heads
+
+    def choose(self, name: str, choices: Mapping[str, str], default: str) -> str:
+        """Return what a text field stands for, and refuse one that stands for nothing."""
+        self.require(name, *choices)
+        return choices[self.text(name) if self.has(name) else default]
 
     def n_kv_heads(self) -> int:
         """Return ``num_key_value_heads``; null means one for each attention head."""

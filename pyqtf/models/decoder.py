@@ -79,9 +79,11 @@ class Decoder:
         for i, layer in enumerate(weights.layers):
             if trace is not None and trace.hidden_states is not None:
                 trace.hidden_states.append(x.copy())
+            source = x.copy() if self.config.parallel_residual else x
             self._attend(i, x, positions, offsets, cache, trace)
             for start in range(0, len(x), _BLOCK):
-                self._feed_forward(layer, x[start : start + _BLOCK])
+                block = slice(start, start + _BLOCK)
+                self._feed_forward(layer, source[block], x[block])
         x = self._norm(x, weights.norm, weights.norm_bias)
         if not np.isfinite(x).all():
             raise ValueError("the model's hidden states overflow: its weights are damaged")
@@ -108,7 +110,7 @@ class Decoder:
         self._norm_heads(qkv[:, c.q_size : c.q_size + c.kv_size], layer.k_norm)
         if c.rope_theta is not None:
             cos, sin = self._cos_sin(int(positions.max()) + 1)
-            _core.rope(qkv, cos, sin, positions, c.n_heads + c.n_kv_heads)
+            _core.rope(qkv, cos, sin, positions, c.n_heads + c.n_kv_heads, c.head_dim)
         heads = qkv.reshape(n_tokens, c.n_heads + 2 * c.n_kv_heads, c.head_dim)
         q, k, v = np.split(heads, [c.n_heads, c.n_heads + c.n_kv_heads], axis=1)
         scale = c.head_dim**-0.5
@@ -123,14 +125,14 @@ class Decoder:
         mixed = _core.attention(q, k, v, offsets, k_offsets, scale, causal=True)
         self._add(x, mixed.reshape(n_tokens, c.q_size), layer.o, layer.o_bias, layer.attn_post_norm)
 
-    def _feed_forward(self, layer: LayerWeights, x: Floats) -> None:
-        """Add to x the feed-forward network of each token."""
-        h = self._norm(x, layer.ffn_norm, layer.ffn_norm_bias)
-        if self.config.activation == "silu" and layer.gate_up_bias is None:
+    def _feed_forward(self, layer: LayerWeights, source: Floats, x: Floats) -> None:
+        """Add to x the feed-forward network of each token of source."""
+        h = self._norm(source, layer.ffn_norm, layer.ffn_norm_bias)
+        if self.config.activation == "swiglu":
             h = _core.matmul_swiglu(h, layer.gate_up)
         else:
             h = _core.matmul(h, layer.gate_up, bias=layer.gate_up_bias)
-            h = _core.swiglu(h) if self.config.activation == "silu" else _core.gelu(h)
+            h = getattr(_core, self.config.activation)(h)
         self._add(x, h, layer.down, layer.down_bias, layer.ffn_post_norm)
 
     def _norm(self, x: Floats, weight: Floats | None, bias: Floats | None = None) -> Floats:

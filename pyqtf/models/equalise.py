@@ -39,7 +39,7 @@ def column_scales(
     Parameters
     ----------
     norm : float32 [k]
-        Weight of the norm whose output the matrices take.
+        Weight of the norm whose output the matrices take; with a bias b, ``sqrt(norm**2 + b**2)``.
     parts : arrays [n_i, k]
         The matrices, float32, float16 or uint16 words of bfloat16; some rows of each are looked at.
 

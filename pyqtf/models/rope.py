@@ -59,7 +59,11 @@ class RopeScaling:
 
 
 def read_rope(
-    fields: Fields, default_theta: float | None = None
+    fields: Fields,
+    default_theta: float | None = None,
+    *,
+    name: str = "rope_theta",
+    partial: bool = False,
 ) -> tuple[float, RopeScaling | None]:
     """Return ``rope_theta`` and the scaling, if any, in either dialect of ``config.json``.
 
@@ -72,20 +76,35 @@ def read_rope(
         Those of ``config.json``.
     default_theta : float, optional
         For families whose old configs don't say it.
+    name : str
+        Of the base in the older dialect.
+    partial : bool
+        Whether a part of each head may be turned, see `read_partial_rotary`.
     """
-    fields.require("partial_rotary_factor", 1.0)
+    if not partial:
+        fields.require("partial_rotary_factor", 1.0)
     scaling = None
     if fields.has("rope_scaling"):
         scaling = _read_scaling(fields.section("rope_scaling"))
     if not fields.has("rope_parameters"):
-        if default_theta is not None and not fields.has("rope_theta"):
+        if default_theta is not None and not fields.has(name):
             return default_theta, scaling
-        return fields.number("rope_theta"), scaling
+        return fields.number(name), scaling
     rope = fields.section("rope_parameters")
-    rope.require("partial_rotary_factor", 1.0)
+    if not partial:
+        rope.require("partial_rotary_factor", 1.0)
     theta = rope.number("rope_theta")
-    fields.require("rope_theta", theta)
+    fields.require(name, theta)
     return theta, _read_scaling(rope)
+
+
+def read_partial_rotary(fields: Fields, name: str, default: float) -> float:
+    """Return the part of each head that is turned; `name` is what the older dialect calls it."""
+    if fields.has("rope_parameters"):
+        rope = fields.section("rope_parameters")
+        if rope.has("partial_rotary_factor"):
+            return rope.number("partial_rotary_factor")
+    return fields.number(name) if fields.has(name) else default
 
 
 def _read_scaling(rope: Fields) -> RopeScaling | None:
@@ -116,13 +135,13 @@ def _read_scaling(rope: Fields) -> RopeScaling | None:
 def rotary_angles(config: ModelConfig, n_positions: int) -> tuple[Floats, Floats]:
     """Cosines and sines of the rotary embedding (https://arxiv.org/abs/2104.09864).
 
-    Without scaling, pair j of a head turns by ``position / rope_theta ** (2 j / head_dim)``. Each
+    Without scaling, pair j of a head turns by ``position / rope_theta ** (2 j / rotary_dim)``. Each
     step is rounded to float32, as transformers does it, so that far positions turn by the same
     angles.
 
     Returns
     -------
-    cos, sin : float32 [n_positions, head_dim / 2]
+    cos, sin : float32 [n_positions, rotary_dim / 2]
     """
     if config.rope_theta is None:
         raise ValueError("a model with learned positions has no rotary angles")
@@ -137,8 +156,9 @@ def rotary_angles(config: ModelConfig, n_positions: int) -> tuple[Floats, Floats
 
 
 def rotary_frequencies(config: ModelConfig, theta: float) -> Floats:
-    """Radians that each pair of a head turns by from one position to the next, [head_dim / 2]."""
-    exponents = np.arange(0, config.head_dim, 2, dtype=np.float32) / np.float32(config.head_dim)
+    """Radians that each pair of a head turns by from one position to the next, [rotary_dim / 2]."""
+    width = config.rotary_dim
+    exponents = np.arange(0, width, 2, dtype=np.float32) / np.float32(width)
     powers = (theta ** exponents.astype(np.float64)).astype(np.float32)
     plain = np.float32(1) / powers
     scaling = config.rope_scaling

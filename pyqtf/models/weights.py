@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import chain
 from typing import Any
@@ -19,7 +19,8 @@ from pyqtf.formats.digest import Digest
 from pyqtf.formats.gguf_types import READABLE
 from pyqtf.models.config import ModelConfig
 from pyqtf.models.equalise import column_scales
-from pyqtf.models.registry import FAMILIES, IGNORED, Family, TensorTable, tensor_shapes
+from pyqtf.models.family import Family, TensorTable
+from pyqtf.models.registry import FAMILIES, IGNORED, tensor_shapes
 
 # Weights that share a scale in q8.
 _GROUP = 128
@@ -233,13 +234,13 @@ def load_weights(tensors: Mapping[str, Tensor], config: ModelConfig, quant: str 
     _check_memory(config, quant)
     loader = _Loader(tensors, config, quant)
     embed = loader.matrix("embed")
-    learned = "positions" in FAMILIES[config.family].model
+    roles = FAMILIES[config.family].model
     return Weights(
         embed=embed,
-        positions=loader.matrix("positions", quant="f32") if learned else None,
+        positions=loader.matrix("positions", quant="f32") if "positions" in roles else None,
         head=embed if config.tie_word_embeddings else loader.matrix("head"),
         norm=loader.vector("norm"),
-        norm_bias=loader.vector("norm_bias") if learned else None,
+        norm_bias=loader.vector("norm_bias") if "norm_bias" in roles else None,
         layers=tuple(loader.layer(i) for i in range(config.n_layers)),
         fingerprint=loader.digest.hexdigest(),
     )
@@ -248,6 +249,7 @@ def load_weights(tensors: Mapping[str, Tensor], config: ModelConfig, quant: str 
 class _Loader:
     def __init__(self, tensors: Mapping[str, Tensor], config: ModelConfig, quant: str) -> None:
         self._tensors = tensors
+        self._config = config
         self._family = FAMILIES[config.family]
         self._quant = quant
         self.digest = Digest()
@@ -264,32 +266,46 @@ class _Loader:
             elif len(facts[roles[0]][1]) == 1:
                 parts[field] = self.vector(*roles, i=i)
             else:
-                norm = parts.get(_NORM_BEFORE.get(field, ""))
-                even = self._even(norm, roles, i)
+                norm = _NORM_BEFORE.get(field, "")
+                even = self._even(parts.get(norm), parts.get(f"{norm}_bias"), roles, i)
                 if even is not None:
                     scales[_NORM_BEFORE[field]] = even
                 parts[field] = self.matrix(
                     *roles, i=i, transposed=self._family.transposed, column_scales=even
                 )
         for field, even in scales.items():
-            parts[field] = parts[field] / even
+            for name in (field, f"{field}_bias"):
+                parts[name] = None if parts[name] is None else parts[name] / even
         return LayerWeights(**parts)
 
     def _even(
-        self, norm: NDArray[np.float32] | None, roles: Sequence[str], i: int
+        self,
+        norm: NDArray[np.float32] | None,
+        bias: NDArray[np.float32] | None,
+        roles: Sequence[str],
+        i: int,
     ) -> NDArray[np.float32] | None:
         """Return scales that move outlier channels from a norm into the matrices behind it."""
         tensors = [self._find(role, i) for role in roles]
-        # With a bias behind the norm, or [in, out] matrices, there is more to move: left alone.
+        # The columns of [in, out] matrices are another axis: left alone.
         if norm is None or self._quant != "q8" or self._family.transposed:
             return None
         if any(tensor.dtype not in _PLAIN for tensor in tensors):
             return None
-        return column_scales(norm, [tensor.array() for tensor in tensors])
+        sizes = norm if bias is None else np.hypot(norm, bias)
+        return column_scales(sizes, [tensor.array() for tensor in tensors])
 
     def _find(self, role: str, i: int) -> Tensor:
         name, _ = self._family.layer.get(role) or self._family.model[role]
         return self._tensors[name.format(i)]
+
+    def _rows(self, role: str, part: Tensor) -> Iterable[NDArray[Any]]:
+        """Yield the rows of a tensor in the decoder's order."""
+        if not (self._family.qkv_by_head and role in ("qkv", "qkv_bias")):
+            return part.row_blocks()
+        c = self._config
+        starts = np.arange(0, c.qkv_size, c.head_dim).reshape(c.n_heads, 3).T
+        return (part.rows(int(start), int(start) + c.head_dim) for start in starts.flat)
 
     def matrix(
         self,
@@ -308,7 +324,7 @@ class _Loader:
                 turned = [np.ascontiguousarray(part.array().T) for part in parts]
                 return _core.pack(turned, quant or self._quant)
             shape = (sum(part.shape[0] for part in parts), parts[0].shape[1])
-            blocks = chain.from_iterable(part.row_blocks() for part in parts)
+            blocks = chain.from_iterable(map(self._rows, roles, parts))
             return _core.pack(blocks, quant or self._quant, _group(parts), shape, column_scales)
         except ValueError:
             for part in parts:
@@ -324,7 +340,8 @@ class _Loader:
         for part in parts:
             _check_finite(part)
             self.digest.add(part.name, part.stored())
-        return np.concatenate([_widen(part.array()) for part in parts])
+        blocks = chain.from_iterable(map(self._rows, roles, parts))
+        return np.concatenate([_widen(block).ravel() for block in blocks])
 
 
 def _widen(array: NDArray[Any]) -> NDArray[np.float32]:

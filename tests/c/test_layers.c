@@ -70,6 +70,22 @@ static void test_rows(int64_t rows, int64_t d) {
             CHECK(fabs(half[i * d + j] - g / (1.0 + exp(-g)) * u) < 2e-5);
         }
     }
+    CHECK(qtf_geglu(gate_up, rows, d, half) == QTF_OK);
+    for (int64_t i = 0; i < rows; i++) {
+        for (int64_t j = 0; j < d; j++) {
+            double g = gate_up[i * 2 * d + j], u = gate_up[i * 2 * d + d + j];
+            double t = tanh(0.7978845608028654 * (g + 0.044715 * g * g * g));
+            CHECK(fabs(half[i * d + j] - 0.5 * g * (1.0 + t) * u) < 2e-5);
+        }
+    }
+    CHECK(qtf_gelu_erf(half, rows, d, gate_up) == QTF_OK);
+    for (int64_t i = 0; i < rows * d; i++) {
+        CHECK(fabs(gate_up[i] - 0.5 * half[i] * erfc(-half[i] / sqrt(2.0))) < 2e-6);
+    }
+    CHECK(qtf_softcap(half, 3.0f, rows, d, gate_up) == QTF_OK);
+    for (int64_t i = 0; i < rows * d; i++) {
+        CHECK(fabs(gate_up[i] - 3.0 * tanh(half[i] / 3.0)) < 1e-6);
+    }
     free(gate_up), free(half);
 
     float *turned = filled(rows * 2 * d, 1.0f), *before = filled(rows * 2 * d, 1.0f);
@@ -78,7 +94,7 @@ static void test_rows(int64_t rows, int64_t d) {
     for (int64_t i = 0; i < rows; i++) {
         positions[i] = i % 3;
     }
-    CHECK(qtf_rope(turned, rows, 2 * d, cosine, sine, 3, d, positions, 1) == QTF_OK);
+    CHECK(qtf_rope(turned, rows, 2 * d, cosine, sine, 3, d, positions, 1, 2 * d) == QTF_OK);
     for (int64_t i = 0; i < rows; i++) {
         for (int64_t j = 0; j < d; j++) {
             const float *row = before + i * 2 * d;
@@ -89,7 +105,8 @@ static void test_rows(int64_t rows, int64_t d) {
     }
     memcpy(turned, before, (size_t)(rows * 2 * d) * sizeof *turned);
     positions[rows - 1] = 3;
-    CHECK(qtf_rope(turned, rows, 2 * d, cosine, sine, 3, d, positions, 1) == QTF_BAD_ARGUMENT);
+    CHECK(qtf_rope(turned, rows, 2 * d, cosine, sine, 3, d, positions, 1, 2 * d) ==
+          QTF_BAD_ARGUMENT);
     CHECK(memcmp(turned, before, (size_t)(rows * 2 * d) * sizeof *turned) == 0);
     free(turned), free(before), free(cosine), free(sine), free(positions);
 }
