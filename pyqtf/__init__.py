@@ -20,6 +20,7 @@ except ImportError as error:
 if TYPE_CHECKING:
     from pyqtf import bundled, plot
     from pyqtf.evaluation.bootstrap import bootstrap_intervals
+    from pyqtf.evaluation.breakdown import loss_by, token_classes
     from pyqtf.evaluation.compare import Comparison, compare_models
     from pyqtf.evaluation.confounds import regress_loss, token_features
     from pyqtf.evaluation.context import evaluate_contexts, summarise_contexts
@@ -53,6 +54,7 @@ _HOME = {
     "export_gguf": "pyqtf.export",
     "fit_scaling_law": "pyqtf.evaluation.scaling_law",
     "load": "pyqtf.loading",
+    "loss_by": "pyqtf.evaluation.breakdown",
     "measure": "pyqtf.evaluation.measure",
     "paired_differences": "pyqtf.evaluation.statistics",
     "plot": "",
@@ -62,6 +64,7 @@ _HOME = {
     "stories_needed": "pyqtf.evaluation.power",
     "summarise": "pyqtf.evaluation.statistics",
     "summarise_contexts": "pyqtf.evaluation.context",
+    "token_classes": "pyqtf.evaluation.breakdown",
     "token_features": "pyqtf.evaluation.confounds",
 }
 
@@ -81,6 +84,7 @@ __all__ = [
     "export_gguf",
     "fit_scaling_law",
     "load",
+    "loss_by",
     "measure",
     "paired_differences",
     "plot",
@@ -90,6 +94,7 @@ __all__ = [
     "stories_needed",
     "summarise",
     "summarise_contexts",
+    "token_classes",
     "token_features",
 ]
 

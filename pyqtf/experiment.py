@@ -141,6 +141,7 @@ def run_scaling(
     tokens = pd.concat([scored.tokens() for scored in done], ignore_index=True)
     page = report(
         results,
+        tokens=tokens,
         scores=[scored.score for scored in _extremes(done)],
         source=source,
         facts={**about(), "protocol": _PROTOCOL},

@@ -9,11 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from fakes import BigramModel, UniformModel, WordTokenizer
+from matplotlib.collections import PolyCollection
 from matplotlib.image import imread
 from matplotlib.text import Text
 
 from pyqtf import plot
-from pyqtf.evaluation.evaluate import evaluate
+from pyqtf.evaluation.breakdown import loss_by, position_bins, token_classes
+from pyqtf.evaluation.evaluate import evaluate, evaluate_tokens
 from pyqtf.evaluation.scaling_law import fit_scaling_law
 from pyqtf.evaluation.score import score
 from pyqtf.evaluation.statistics import summarise
@@ -118,6 +120,88 @@ def test_the_law_is_drawn_with_its_band_and_dashed_beyond_the_models():
     n_bands = len(axes.collections)
     (axes,) = plot.scaling_law(fit_scaling_law(frame[:3])).axes
     assert len(axes.collections) == n_bands - 1
+
+
+def law_results(n=5):
+    """Models on E + A / N^alpha, a little off."""
+    off = (1, 1.01, 1, 0.99, 1.005)
+    rows = [{"model_name": f"m{i}", "quant": "q8", "n_params": 10 ** (i + 3),
+             "n_params_non_embedding": 10 ** (i + 2), "story_idx": s, "n_scored": 100,
+             "n_bytes": 400, "seconds": 1.0,
+             "nll": (100 + s) * (1.5 + 5 / 10 ** (0.2 * (i + 3)) * off[i])}
+            for i in range(n) for s in range(3)]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize("axis", ["n_params", "n_params_non_embedding"])
+def test_fits_are_drawn_as_perplexity_and_dashed_beyond_the_models(axis):
+    df = law_results()
+    fit = fit_scaling_law(df, axis=axis)
+    for axes in plot.scaling(df, fit=fit, reach=4).axes:
+        dashed = [line for line in axes.lines if line.get_linestyle() == "--"]
+        solid = {line.get_label(): line for line in axes.lines if "N" in line.get_label()}
+        assert len(dashed) == len(solid) == 4
+        for line in dashed:
+            x = line.get_xdata()
+            assert (x[0], x[-1]) == pytest.approx((fit.sizes[-1], 4 * fit.sizes[-1]))
+        x, y = solid["E + A / N^alpha"].get_data()
+        np.testing.assert_allclose(y, np.exp(fit.predict(x)))
+        assert x[-1] == pytest.approx(fit.sizes[-1])
+        assert axes.get_xlabel() == fit.axis_label
+        (points,) = (line for line in axes.lines if line.get_marker() == "o")
+        np.testing.assert_array_equal(points.get_xdata(), fit.sizes)
+        low, high = fit.band(4 * fit.sizes[-1:])
+        (band,) = (c for c in axes.collections if isinstance(c, PolyCollection))
+        ends = band.get_paths()[0].vertices
+        at_end = ends[np.isclose(ends[:, 0], 4 * fit.sizes[-1]), 1]
+        np.testing.assert_allclose([at_end.min(), at_end.max()], np.exp([low[0], high[0]]))
+
+
+def test_the_slope_of_a_story_is_its_gain_per_doubling():
+    df = results(2, n_params=[1000, 8000])
+    _, slopes = plot.stories(df).axes
+    (dots,) = (line for line in slopes.lines if line.get_marker() == "o")
+    mean = (df["nll"] / df["n_scored"]).to_numpy().reshape(2, -1)
+    np.testing.assert_allclose(dots.get_xdata(), np.sort((mean[1] - mean[0]) / 3))
+
+
+def token_results(n=3, stories=STORIES):
+    models = [BigramModel(f"m{i}", 10**i, seed=i) for i in range(n)]
+    return evaluate_tokens(models, stories, progress=False)
+
+
+def test_loss_by_position_is_drawn_for_bins_that_half_of_the_stories_reach():
+    df = token_results(stories=[*STORIES, "one story of many more bytes than the others"])
+    left, right = plot.positions(df).axes
+    expected = loss_by(df.assign(bin=position_bins(df["position"].to_numpy())), "bin")
+    expected = expected[expected["n_stories"] >= 2]
+    for axes, x_of in ((left, sorted(expected["bin"].unique())), (right, range(10))):
+        lines = [c.lines[0] for c in axes.containers]
+        assert len(lines) == 3
+        for line in lines:
+            assert list(line.get_xdata()) == list(x_of)
+    one = expected[expected["model_name"] == "m1"]
+    np.testing.assert_array_equal(left.containers[1].lines[0].get_ydata(), one["mean_nll"])
+    assert expected["bin"].max() == 16  # the bin from 32 on is in one story only
+
+
+def test_loss_by_class_shows_means_and_shares():
+    df = token_results()
+    left, right = plot.classes(df).axes
+    table = loss_by(token_classes(df), "token_class")
+    last = table[table["model_name"] == "m2"].set_index("token_class")
+    names = [label.get_text() for label in left.get_yticklabels()]
+    assert set(names) == set(last.index)
+    np.testing.assert_array_equal(left.containers[2].lines[0].get_xdata(),
+                                  last.loc[names, "mean_nll"])  # fmt: skip
+    assert [bar.get_width() for bar in right.patches] == last.loc[names, "share_of_loss"].tolist()
+
+
+def test_larger_models_are_darker_in_grey():
+    left, _ = plot.positions(token_results(6)).axes
+    colours = np.array([c.lines[0].get_color()[:3] for c in left.containers])
+    luminance = colours @ [0.299, 0.587, 0.114]
+    assert (np.diff(luminance) < -0.05).all()
 
 
 def test_one_story_is_said_in_the_picture():
@@ -235,9 +319,12 @@ def test_a_score_shows_itself_in_a_notebook():
 def test_report_is_one_file_with_everything():
     df = results(names=["a & b", "<i>", "c"])
     scores = [score(BigramModel(name, seed=i), STORIES[0]) for i, name in enumerate("xy")]
-    page = Page(plot.report(df, scores=scores, source="<made> up", facts={"CPU": "a<b"}))
+    models = [BigramModel(name) for name in ("a & b", "<i>", "c")]
+    tokens = evaluate_tokens(models, STORIES, progress=False)
+    facts = {"CPU": "a<b"}
+    page = Page(plot.report(df, tokens=tokens, scores=scores, source="<made> up", facts=facts))
     assert all(reference.startswith("data:image/png;base64,") for reference in page.references)
-    assert len(page.references) == 3
+    assert len(page.references) == 5
     assert "Which curve?" in page.text and "score a fourth size" in page.text
     assert "i" not in page.tags and "script" not in page.tags and "link" not in page.tags
     for words in ("a & b", "<i>", "(<made> up)", "a<b", "3 models read 3 stories", "y worse"):

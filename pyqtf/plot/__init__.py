@@ -1,7 +1,19 @@
 """Pictures: matplotlib figures, coloured tokens, the report."""
 
-from pyqtf.plot.figures import png, scaling, scaling_law, stories
+from pyqtf.plot._style import png
+from pyqtf.plot.breakdown import classes, positions
+from pyqtf.plot.figures import scaling, scaling_law, stories
 from pyqtf.plot.heatmap import compare, tokens
 from pyqtf.plot.report import report
 
-__all__ = ["compare", "png", "report", "scaling", "scaling_law", "stories", "tokens"]
+__all__ = [
+    "classes",
+    "compare",
+    "png",
+    "positions",
+    "report",
+    "scaling",
+    "scaling_law",
+    "stories",
+    "tokens",
+]

@@ -13,14 +13,18 @@ from markupsafe import Markup
 from pyqtf.evaluation.scaling_law import ScalingFit, fit_scaling_law
 from pyqtf.evaluation.score import Score
 from pyqtf.evaluation.statistics import concerns, paired_differences, summary_of
-from pyqtf.plot.figures import png, scaling, scaling_law, stories
-from pyqtf.plot.heatmap import compare, tokens
+from pyqtf.plot._style import png
+from pyqtf.plot.breakdown import classes, positions
+from pyqtf.plot.figures import scaling, stories
+from pyqtf.plot.heatmap import compare
+from pyqtf.plot.heatmap import tokens as tokens_page
 from pyqtf.plot.table import differences_table, ends_text, forms_table, summary_table
 
 
 def report(
     results: pd.DataFrame,
     *,
+    tokens: pd.DataFrame | None = None,
     scores: Sequence[Score] = (),
     story_idx: int = 0,
     source: str = "",
@@ -33,6 +37,8 @@ def report(
     ----------
     results : DataFrame
         What `pyqtf.evaluate` returns.
+    tokens : DataFrame, optional
+        What `pyqtf.evaluate_tokens` returns for the same models and stories.
     scores : sequence of Score
         Scores of one story to show token by token, for instance of the smallest and the largest
         model.
@@ -82,16 +88,29 @@ def report(
         stories_png=_base64(png(stories(results))) if len(summary) > 1 and n_stories > 1 else "",
         fit=fit,
         forms_html=Markup(forms_table(fit).to_html()) if fit else "",
-        law_png=_base64(png(scaling_law(fit))) if fit else "",
+        law_png=_base64(png(scaling(results, fit=fit))) if fit else "",
+        **_token_pictures(None if refusal else tokens, summary),
         heatmaps=[Markup(page) for page in _heatmaps(scores)],
         story_idx=story_idx,
         facts=dict(facts or {}),
     )
 
 
+def _token_pictures(tokens: pd.DataFrame | None, summary: pd.DataFrame) -> dict[str, str]:
+    """Loss by class and by position; nothing where models can't be told apart or compared."""
+    names = summary["model_name"]
+    if tokens is None or not names.is_unique:
+        return {}
+    ordered = pd.concat([tokens[tokens["model_name"] == name] for name in names])
+    return {
+        "classes_png": _base64(png(classes(ordered))),
+        "positions_png": _base64(png(positions(ordered))),
+    }
+
+
 def _heatmaps(scores: Sequence[Score]) -> list[str]:
     """Each score's tokens, and what sets the last model apart from the first."""
-    pages: list[str] = [tokens(score) for score in scores]
+    pages: list[str] = [tokens_page(score) for score in scores]
     if len(scores) > 1:
         with suppress(ValueError):  # other tokens, which can't be compared one by one
             pages.append(compare(scores[0], scores[-1]))
