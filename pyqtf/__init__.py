@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pyqtf.evaluation.power import stories_needed
     from pyqtf.evaluation.scaling_law import fit_scaling_law
     from pyqtf.evaluation.score import Score, compute_perplexity
+    from pyqtf.evaluation.spoiled import spoil_stories, summarise_spoiled
     from pyqtf.evaluation.statistics import paired_differences, summarise
     from pyqtf.evaluation.stories import read_stories
     from pyqtf.experiment import run_scaling
@@ -61,9 +62,11 @@ _HOME = {
     "read_stories": "pyqtf.evaluation.stories",
     "regress_loss": "pyqtf.evaluation.confounds",
     "run_scaling": "pyqtf.experiment",
+    "spoil_stories": "pyqtf.evaluation.spoiled",
     "stories_needed": "pyqtf.evaluation.power",
     "summarise": "pyqtf.evaluation.statistics",
     "summarise_contexts": "pyqtf.evaluation.context",
+    "summarise_spoiled": "pyqtf.evaluation.spoiled",
     "token_classes": "pyqtf.evaluation.breakdown",
     "token_features": "pyqtf.evaluation.confounds",
 }
@@ -91,9 +94,11 @@ __all__ = [
     "read_stories",
     "regress_loss",
     "run_scaling",
+    "spoil_stories",
     "stories_needed",
     "summarise",
     "summarise_contexts",
+    "summarise_spoiled",
     "token_classes",
     "token_features",
 ]

@@ -18,6 +18,7 @@ from pyqtf.evaluation.breakdown import loss_by, position_bins, token_classes
 from pyqtf.evaluation.evaluate import evaluate, evaluate_tokens
 from pyqtf.evaluation.scaling_law import fit_scaling_law
 from pyqtf.evaluation.score import score
+from pyqtf.evaluation.spoiled import VERSIONS, spoil_stories, summarise_spoiled
 from pyqtf.evaluation.statistics import summarise
 
 STORIES = ["A cat sat on a mat.", "A dog ran far away.", "It was late."]
@@ -195,6 +196,19 @@ def test_loss_by_class_shows_means_and_shares():
     np.testing.assert_array_equal(left.containers[2].lines[0].get_xdata(),
                                   last.loc[names, "mean_nll"])  # fmt: skip
     assert [bar.get_width() for bar in right.patches] == last.loc[names, "share_of_loss"].tolist()
+
+
+def test_spoiled_stories_are_drawn_with_their_summary():
+    stories = ["Tom met Ann. And Tom ran. Then Ann was happy.", "A dog, Rex, ran. It was late."]
+    models = [BigramModel("a", 100, seed=1), BigramModel("b", 1000, seed=2)]
+    summary = summarise_spoiled(evaluate(models, spoil_stories(stories), progress=False))
+    for axes, value in zip(plot.spoiled(summary).axes, ("ratio", "accuracy"), strict=True):
+        lines = {c.get_label(): c.lines[0] for c in axes.containers}
+        assert set(lines) == set(VERSIONS)
+        for version, line in lines.items():
+            rows = summary[summary["version"] == version]
+            assert line.get_ydata().tolist() == rows[value].tolist()
+            np.testing.assert_allclose(line.get_xdata(), rows["n_params"], rtol=0.07)
 
 
 def test_larger_models_are_darker_in_grey():

@@ -5,6 +5,7 @@ from pyqtf.plot.breakdown import classes, positions
 from pyqtf.plot.figures import scaling, scaling_law, stories
 from pyqtf.plot.heatmap import compare, tokens
 from pyqtf.plot.report import report
+from pyqtf.plot.spoiled import spoiled
 
 __all__ = [
     "classes",
@@ -14,6 +15,7 @@ __all__ = [
     "report",
     "scaling",
     "scaling_law",
+    "spoiled",
     "stories",
     "tokens",
 ]

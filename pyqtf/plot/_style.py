@@ -17,6 +17,7 @@ from pyqtf.plot.table import parameters
 BLUE = "#0072B2"
 ORANGE = "#D55E00"
 GREEN = "#009E73"
+PINK = "#CC79A7"
 GREY = "#555555"
 MARKERS = "osD^vPX*"
 

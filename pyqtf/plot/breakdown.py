@@ -129,7 +129,7 @@ def classes(tokens: pd.DataFrame, *, level: float = 0.95) -> Figure:
     right.barh(y, share["share_of_loss"], height=0.55, color=BLUE)
     right.plot(share["share_of_tokens"], y, "D", color="white", markeredgecolor="black")
     right.set_xlabel(f"share, {shorten(models[-1], 26)}")
-    right.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    right.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
     right.legend(
         handles=[
             Line2D([], [], color=BLUE, linewidth=7, label="of the loss"),
