@@ -90,7 +90,7 @@ def test_result_files_follow_their_schema(tmp_path):
     assert (tmp_path / "o" / "scaling.png").read_bytes().startswith(b"\x89PNG")
     page = (tmp_path / "o" / "report.html").read_text(encoding="utf-8")
     assert "avx" in page or "baseline" in page
-    assert page.count("data:image/png") == 3
+    assert page.count("data:image/png") == 5
 
 
 def test_options_are_passed_on(tmp_path, capsys, no_pictures):
