@@ -8,10 +8,10 @@ from typing import Any
 from pyqtf.formats import FormatError, Tensor, open_folder, save_gguf
 from pyqtf.formats.gguf_types import READABLE
 from pyqtf.formats.gguf_write import WRITABLE, Rows
-from pyqtf.loading import find_folders
 from pyqtf.models.gguf import gguf_metadata, gguf_names
 from pyqtf.models.registry import read_config
 from pyqtf.models.weights import check_tensors, resolve_tied
+from pyqtf.sources import find_source
 from pyqtf.tokenizer import Tokenizer
 from pyqtf.tokenizer._files import tokenizer_json
 from pyqtf.tokenizer._gguf import vocabulary_metadata
@@ -28,7 +28,8 @@ def export_gguf(
     Parameters
     ----------
     name_or_path : str or path-like
-        The name of a model that comes with pyqtf, or a local Hugging Face folder.
+        The name of a model that comes with pyqtf, a local Hugging Face folder, or a model on the
+        hub.
     path : path-like
         The file to write; replaced if it exists, written whole or not at all.
     dtype : {"Q8_0", "Q4_0", "F16", "BF16", "F32"}
@@ -37,8 +38,8 @@ def export_gguf(
 
     Raises
     ------
-    FileNotFoundError
-        There is no such name or folder, or the folder lacks a file.
+    FileNotFoundError, PermissionError, ConnectionError
+        The model is not there, lacks a file, or can't be downloaded; see `pyqtf.load`.
     pyqtf.formats.FormatError
         A file breaks its format, llama.cpp has no name for the family or for the way the tokenizer
         splits texts, or a weight doesn't fit `dtype`.
@@ -58,23 +59,25 @@ def export_gguf(
     """
     if dtype not in WRITABLE:
         raise ValueError(f"dtype must be one of {', '.join(WRITABLE)}, got {dtype!r}")
-    folder, tokenizer_folder = find_folders(name_or_path)
-    tensors = open_folder(folder)
-    config = resolve_tied(tensors, read_config(folder))
+    source = find_source(name_or_path)
+    if source.is_file:
+        raise FormatError(f"{source.path}: expected a folder with the original weights, got a file")
+    tensors = open_folder(source.path)
+    config = resolve_tied(tensors, read_config(source.path))
     check_tensors(tensors, config)
-    tokenizer = Tokenizer.from_file(tokenizer_folder)
+    tokenizer = Tokenizer.from_file(source.tokenizer)
     template = tokenizer.chat_template
     try:
         vocabulary = vocabulary_metadata(
-            tokenizer_json(tokenizer_folder),
+            tokenizer_json(source.tokenizer),
             config.vocab_size,
             bos_token_id=tokenizer.bos_token_id,
             eos_token_id=tokenizer.eos_token_id,
             chat_template=template if isinstance(template, str) else None,
         )
     except ValueError as error:
-        raise FormatError(f"{tokenizer_folder}: {error}") from None
-    metadata: dict[str, Any] = {**gguf_metadata(config, folder.name), **vocabulary}
+        raise FormatError(f"{source.tokenizer}: {error}") from None
+    metadata: dict[str, Any] = {**gguf_metadata(config, source.name), **vocabulary}
     save_gguf(
         path,
         metadata,

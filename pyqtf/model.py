@@ -431,7 +431,7 @@ class Model:
     def __reduce__(self) -> tuple[Any, ...]:
         from pyqtf.loading import reload
 
-        return reload, (self._source, self.quant)
+        return reload, (self._source, self.quant, self.name)
 
 
 def _passes(sequences: list[NDArray[np.int64]]) -> Iterator[list[NDArray[np.int64]]]:

@@ -194,9 +194,9 @@ def test_what_can_not_be_loaded_is_named(folder, tmp_path):
     with pytest.raises(ValueError, match="quant must be one of q8, f32, got 'q3'"):
         pyqtf.load(folder, quant="q3")
     with pytest.raises(
-        FileNotFoundError, match="'no/such' is neither a folder or file nor a model"
+        FileNotFoundError, match="'no such' is neither a folder or file, nor a model"
     ):
-        pyqtf.load("no/such")
+        pyqtf.load("no such")
     with pytest.raises(FileNotFoundError, match=r"config\.json"):
         pyqtf.load(tmp_path)
     broken = write_model(tmp_path / "broken", **SIZES)

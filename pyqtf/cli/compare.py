@@ -16,7 +16,7 @@ def add_to(commands: Any) -> None:
     parser = commands.add_parser(
         "compare", help="KL divergence, agreement and perplexity of two models with one tokenizer"
     )
-    parser.add_argument("a", metavar="A", help="a model: NAME|PATH; KL takes it as the truth")
+    parser.add_argument("a", metavar="A", help="a model: NAME|PATH|ID; KL takes it as the truth")
     parser.add_argument("b", metavar="B", help="another, or the same in another storage")
     parser.add_argument(
         "--quant",

@@ -11,7 +11,7 @@ def add_to(commands: Any) -> None:
     parser = commands.add_parser(
         "info", help="processor, instruction set, threads, memory and versions; or a model"
     )
-    parser.add_argument("model", nargs="?", metavar="NAME|PATH", help="a model to describe")
+    parser.add_argument("model", nargs="?", metavar="NAME|PATH|ID", help="a model to describe")
     parser.set_defaults(run=run)
 
 

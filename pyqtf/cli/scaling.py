@@ -14,7 +14,7 @@ def add_to(commands: Any) -> None:
         help="perplexity against size: table, plot and report (bundled models by default)",
     )
     parser.add_argument(
-        "--models", nargs="+", metavar="NAME|PATH", help="models (default: the bundled family)"
+        "--models", nargs="+", metavar="NAME|PATH|ID", help="models (default: the bundled family)"
     )
     parser.add_argument(
         "--stories",

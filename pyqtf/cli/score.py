@@ -11,7 +11,7 @@ def add_to(commands: Any) -> None:
     """Add the command to argparse's subparsers."""
     parser = commands.add_parser("score", help="perplexity of one text, and its costliest tokens")
     parser.add_argument("text", metavar="TEXT|FILE", help="a text, or a file that holds one")
-    parser.add_argument("--model", required=True, metavar="NAME|PATH", help="the model")
+    parser.add_argument("--model", required=True, metavar="NAME|PATH|ID", help="the model")
     parser.add_argument("--context", default="", metavar="TEXT", help="text the model reads before")
     parser.add_argument("--quant", choices=("q8", "f32"), help="storage of weights")
     parser.add_argument("--top", type=int, default=10, metavar="N", help="how many tokens to list")

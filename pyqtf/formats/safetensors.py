@@ -153,15 +153,7 @@ def open_folder(folder: str | os.PathLike[str]) -> dict[str, Tensor]:
     if not (folder / INDEX_NAME).exists():
         raise FileNotFoundError(f"{folder}: expected {SINGLE_NAME} or {INDEX_NAME} in this folder")
     index = folder / INDEX_NAME
-    weight_map = read_object(index).get("weight_map")
-    if not isinstance(weight_map, dict) or not weight_map:
-        raise FormatError(f"{index}: expected a weight_map from tensor names to files")
-    for name, shard in weight_map.items():
-        if not _is_shard_name(shard):
-            raise FormatError(
-                f"{index}: tensor {name!r} is said to be in {shard!r}; "
-                "expected the name of a .safetensors file beside the index"
-            )
+    weight_map = read_index(index)
     tensors: dict[str, Tensor] = {}
     for shard in sorted(set(weight_map.values())):
         for name, tensor in read_safetensors(folder / shard).items():
@@ -173,6 +165,28 @@ def open_folder(folder: str | os.PathLike[str]) -> dict[str, Tensor]:
         if name not in tensors:
             raise FormatError(f"{index}: {name!r} should be in {shard}, but is not there")
     return tensors
+
+
+def read_index(path: Path) -> dict[str, str]:
+    """Return the file of each tensor that ``model.safetensors.index.json`` tells.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    FormatError
+        It has no ``weight_map``, or one that names anything but safetensors files beside it.
+    """
+    weight_map = read_object(path).get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise FormatError(f"{path}: expected a weight_map from tensor names to files")
+    for name, shard in weight_map.items():
+        if not _is_shard_name(shard):
+            raise FormatError(
+                f"{path}: tensor {name!r} is said to be in {shard!r}; "
+                "expected the name of a .safetensors file beside the index"
+            )
+    return weight_map
 
 
 def _is_shard_name(name: object) -> bool:
