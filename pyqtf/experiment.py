@@ -15,6 +15,7 @@ import pandas as pd
 
 from pyqtf._about import about
 from pyqtf._files import write_atomically
+from pyqtf.evaluation.comparable import check_comparable
 from pyqtf.evaluation.evaluate import Models, Scored, iter_scores, results_frame
 from pyqtf.evaluation.statistics import concerns, paired_differences, summary_of
 from pyqtf.evaluation.stories import read_stories
@@ -127,16 +128,19 @@ def run_scaling(
         models = bundled.names()
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    done = list(
-        iter_scores(
-            models,
-            items,
-            quant=quant,
-            progress=sys.stderr.isatty() if progress is None else progress,
-            cache=folder / "cache",
-            executor=executor,
-        )
-    )
+    done: list[Scored] = []
+    for scored in iter_scores(
+        models,
+        items,
+        quant=quant,
+        progress=sys.stderr.isatty() if progress is None else progress,
+        cache=folder / "cache",
+        executor=executor,
+    ):
+        # Said before the models that are left are scored in vain.
+        if scored.story_idx == 0:
+            check_comparable(results_frame(one.row() for one in (*done[:1], scored)))
+        done.append(scored)
     results = results_frame(scored.row() for scored in done)
     tokens = pd.concat([scored.tokens() for scored in done], ignore_index=True)
     page = report(

@@ -1,6 +1,7 @@
 """Experiments over fake models: schema, order, batches, the cache and its damage."""
 
 import itertools
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -26,6 +27,8 @@ COLUMNS = [
     "perplexity",
     "bits_per_byte",
     "seconds",
+    "protocol",
+    "provenance",
 ]
 
 
@@ -223,11 +226,17 @@ def test_another_version_or_instruction_set_shares_no_cache(tmp_path, monkeypatc
 
     assert n_scored() == len(STORIES)
     assert n_scored() == 0
+    version = pyqtf.__version__
     monkeypatch.setattr(pyqtf, "__version__", "0.0.0")
-    assert n_scored() == len(STORIES)
+    with pytest.warns(UserWarning, match=f"with pyqtf {version}, and this is pyqtf 0.0.0"):
+        assert n_scored() == len(STORIES)
     info = pyqtf._core.cpu_info()
     monkeypatch.setattr(pyqtf._core, "cpu_info", lambda: {**info, "isa": "another"})
-    assert n_scored() == len(STORIES)
+    with pytest.warns(UserWarning, match=f"30 stories of bigram .f32. with isa {info['isa']}"):
+        assert n_scored() == len(STORIES)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert n_scored() == 0, "said once: now the cache has them for this one too"
 
 
 def test_an_edited_story_is_scored_again(tmp_path):

@@ -13,9 +13,11 @@ import hashlib
 import json
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +29,8 @@ from pyqtf.evaluation.receipt import isa_of
 from pyqtf.evaluation.workers import probe
 
 _FORMAT = 1
+# Parts of an identity that say where numbers were made; the probe follows from them.
+_PLACES = ("isa", "pyqtf", "probe")
 _DIGEST_SIZE = hashlib.sha256().digest_size
 
 
@@ -61,7 +65,8 @@ class Cache:
     Warns
     -----
     UserWarning
-        The model's file is damaged; what it held is computed again.
+        The model's file is damaged, so what it held is computed again; or there is none yet, but
+        one that another instruction set or version of pyqtf wrote, which is not mixed in.
     """
 
     def __init__(self, folder: str | Path, model: LanguageModel) -> None:
@@ -72,6 +77,8 @@ class Cache:
         self.path = Path(folder) / f"{safe}-{digest[:20]}.losses"
         self._identity = identity
         self._entries = self._read()
+        if not self._entries:
+            self._notice_others(safe)
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -104,6 +111,29 @@ class Cache:
                 f"{self.path} is damaged ({error}); its losses are computed again", stacklevel=4
             )
             return {}
+
+    def _notice_others(self, name: str) -> None:
+        """Say that stories were finished elsewhere and why they count for nothing here."""
+        for path in sorted(self.path.parent.glob(f"{escape(name)}-*.losses")):
+            try:
+                header = _header(path.read_bytes())
+            except (OSError, ValueError):
+                continue
+            there = header["identity"]
+            ours = {**self._identity, **{field: there.get(field) for field in _PLACES}}
+            unlike = [f for f in _PLACES[:2] if there.get(f) != self._identity[f]]
+            if there == ours and unlike:
+                warnings.warn(
+                    f"{path.parent} holds {len(header['keys'])} stories of {there['name']} "
+                    f"({there['quant']}) with {_named(there, unlike)}, and this is "
+                    f"{_named(self._identity, unlike)}: they are scored again, so that numbers "
+                    "of one table are made alike",
+                    stacklevel=4,
+                )
+
+
+def _named(identity: Mapping[str, object], fields: Iterable[str]) -> str:
+    return " and ".join(f"{field} {identity[field]}" for field in fields)
 
 
 def _identity(model: LanguageModel) -> dict[str, object]:
@@ -140,12 +170,18 @@ def _pack(identity: dict[str, object], entries: Mapping[str, Entry]) -> bytes:
     return hashlib.sha256(content).digest() + content
 
 
-def _unpack(identity: dict[str, object], data: bytes) -> dict[str, Entry]:
+def _header(data: bytes) -> dict[str, Any]:
+    """What a file is about, once its checksum is seen to be right."""
     digest, content = data[:_DIGEST_SIZE], data[_DIGEST_SIZE:]
     if hashlib.sha256(content).digest() != digest:
         raise ValueError("its checksum is wrong")
-    line, body = content.split(b"\n", 1)
-    header = json.loads(line)
+    header: dict[str, Any] = json.loads(content.split(b"\n", 1)[0])
+    return header
+
+
+def _unpack(identity: dict[str, object], data: bytes) -> dict[str, Entry]:
+    header = _header(data)
+    body = data[_DIGEST_SIZE:].split(b"\n", 1)[1]
     if header["identity"] != identity:
         raise ValueError("it belongs to another model")
     n = sum(header["lengths"])

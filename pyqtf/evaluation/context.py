@@ -195,7 +195,7 @@ def _losses(
     for batch in batches(range(len(jobs)), [len(ids) for ids, _, _ in jobs]):
         for i, losses in zip(batch, model.token_losses([jobs[i][0] for i in batch]), strict=True):
             ids, n_context, half = jobs[i]
-            score = join(model.name, model.tokenizer, half, ids, n_context, losses)
+            score = join(model, model.tokenizer, half, ids, n_context, losses)
             kept = score.losses.after(score.n_scored - score.n_tokens + 1)
             found.append((len(kept), float(kept.nll.sum())))
     return found

@@ -19,7 +19,7 @@ from pyqtf.evaluation.batches import TASK_TOKENS, batches
 from pyqtf.evaluation.cache import Cache, Entry, key
 from pyqtf.evaluation.interface import LanguageModel
 from pyqtf.evaluation.protocol import PER_STORY
-from pyqtf.evaluation.receipt import Receipt, make_receipt
+from pyqtf.evaluation.receipt import Receipt, make_receipt, to_line
 from pyqtf.evaluation.score import Score, check_ids, encode, join
 from pyqtf.evaluation.stories import Story, as_stories
 
@@ -39,6 +39,8 @@ RESULT_COLUMNS = (
     "perplexity",
     "bits_per_byte",
     "seconds",
+    "protocol",
+    "provenance",
 )
 TOKEN_COLUMNS = (
     "model_name",
@@ -86,6 +88,8 @@ class Scored:
             score.perplexity,
             score.bits_per_byte,
             self.seconds,
+            to_line(score.receipt.protocol),
+            to_line(self.receipt.provenance),
         )
         extra = {name: value for name, value in self.story.items() if name != "text"}
         return {**dict(zip(RESULT_COLUMNS, values, strict=True)), **extra}
@@ -135,8 +139,9 @@ def evaluate(
         One row per model and story: ``model_name``, ``n_params``, ``n_params_non_embedding``,
         ``quant``, ``story_idx`` (from 0), ``n_tokens``, ``n_scored`` (one less: the first token
         has nothing before it), ``n_bytes`` (UTF-8, of the scored tokens), ``nll`` (sum over the
-        story, in nats), ``perplexity``, ``bits_per_byte``, ``seconds``, then the stories' own
-        columns.
+        story, in nats), ``perplexity``, ``bits_per_byte``, ``seconds``, the two halves of the
+        receipt, ``protocol`` and ``provenance`` (see `pyqtf.evaluation.receipt`), then the
+        stories' own columns.
 
     Raises
     ------
@@ -262,7 +267,7 @@ def _score_model(
             quant=model.quant,
             story_idx=index,
             story=item,
-            score=join(model.name, model.tokenizer, item["text"], ids, 0, entry.losses),
+            score=join(model, model.tokenizer, item["text"], ids, 0, entry.losses),
             seconds=entry.seconds,
             receipt=receipt,
         )

@@ -6,9 +6,18 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pyqtf.evaluation.interface import LanguageModel, Tokenizer
 from pyqtf.evaluation.protocol import Protocol
+
+Value = str | int | None
+
+# Digests of vocabularies, which take a second for a large one, while their tokenizer lives.
+_digests: WeakKeyDictionary[Tokenizer, str] = WeakKeyDictionary()
 
 
 class ProtocolMismatchError(ValueError):
@@ -24,15 +33,16 @@ class Receipt:
     protocol : mapping of str to value
         Fields that must be equal before two numbers may be compared: ``protocol``, ``tokenizer``
         (digest of its vocabulary), ``prefix`` (token put before the text), ``first_token``
-        ("scored" or "not scored"), ``context`` (digest, or "none"), ``window``, ``stride``,
+        ("scored" or "not scored"), ``context`` (number and digest of its tokens, which are encoded
+        apart from the text's; or "none"), ``window``, ``stride``,
         ``remainder``, ``averaging``, ``text`` (digest).
     provenance : mapping of str to value
         Fields that may differ: ``model``, ``weights`` (fingerprint before quantisation),
         ``quant``, ``pyqtf``, ``isa``, ``chat_template`` (digest, or "none").
     """
 
-    protocol: Mapping[str, str | int | None]
-    provenance: Mapping[str, str | int | None]
+    protocol: Mapping[str, Value]
+    provenance: Mapping[str, Value]
 
     def check_comparable(self, other: Receipt) -> None:
         """Raise ProtocolMismatchError, naming every field of the protocol that differs.
@@ -47,9 +57,9 @@ class Receipt:
         pyqtf.evaluation.receipt.ProtocolMismatchError: these numbers don't compare: window is \
 2048 for one and 512 for the other
         """
-        unlike = _unlike(self.protocol, other.protocol)
-        if unlike:
-            raise ProtocolMismatchError(f"these numbers don't compare: {'; '.join(unlike)}")
+        fields = unlike(self.protocol, other.protocol)
+        if fields:
+            raise ProtocolMismatchError(f"these numbers don't compare: {'; '.join(fields)}")
 
     def differences(self, other: Receipt) -> list[str]:
         """Sentences on where the provenance differs; not an error.
@@ -59,7 +69,7 @@ class Receipt:
         >>> Receipt({}, {"isa": "avx2"}).differences(Receipt({}, {"isa": "baseline"}))
         ['isa is avx2 for one and baseline for the other']
         """
-        return _unlike(self.provenance, other.provenance)
+        return unlike(self.provenance, other.provenance)
 
     def to_json(self) -> str:
         """As JSON, for a file beside the numbers."""
@@ -90,19 +100,30 @@ class Receipt:
         return cls(found["protocol"], found["provenance"])
 
 
-def make_receipt(model: LanguageModel, texts: Sequence[str], protocol: Protocol) -> Receipt:
-    """Receipt of a number that `model` gives for `texts` by `protocol`."""
+def make_receipt(
+    model: LanguageModel,
+    texts: Sequence[str],
+    protocol: Protocol,
+    *,
+    tokenizer: Tokenizer | None = None,
+    context: NDArray[np.int32] | None = None,
+) -> Receipt:
+    """Receipt of a number that `model` gives for `texts` by `protocol`.
+
+    `tokenizer` is another one than the model's, and `context` the ids that stood before the text.
+    """
     window = protocol.window
     if window is None and protocol.name != "per-story":
         window = model.config.max_position_embeddings
-    scored = protocol.prefix != "none" and protocol.name != "llama.cpp"
+    before = np.empty(0, np.int32) if context is None else context
+    of_prefix = protocol.prefix != "none" and protocol.name != "llama.cpp"
     return Receipt(
         protocol={
             "protocol": protocol.name,
-            "tokenizer": tokenizer_digest(model.tokenizer),
+            "tokenizer": tokenizer_digest(tokenizer or model.tokenizer),
             "prefix": protocol.prefix,
-            "first_token": "scored" if scored else "not scored",
-            "context": "none",
+            "first_token": "scored" if of_prefix or len(before) else "not scored",
+            "context": _context(before),
             "window": window,
             "stride": protocol.stride,
             "remainder": protocol.remainder,
@@ -113,7 +134,14 @@ def make_receipt(model: LanguageModel, texts: Sequence[str], protocol: Protocol)
     )
 
 
-def provenance(model: LanguageModel) -> dict[str, str | int | None]:
+def _context(ids: NDArray[np.int32]) -> str:
+    """Its length, digest, and how the boundary to the text is tokenised."""
+    if not len(ids):
+        return "none"
+    return f"{len(ids)} tokens {digest([str(ids.tolist())])}, encoded apart"
+
+
+def provenance(model: LanguageModel) -> dict[str, Value]:
     """Where a model's numbers come from."""
     import pyqtf
 
@@ -137,8 +165,10 @@ def isa_of(model: LanguageModel) -> str:
 
 def tokenizer_digest(tokenizer: Tokenizer) -> str:
     """Digest of a tokenizer's vocabulary: every token with its id."""
-    vocab: dict[str, int] = getattr(tokenizer, "vocab", {})
-    return digest(f"{index}\t{token}" for token, index in sorted(vocab.items()))
+    if tokenizer not in _digests:
+        vocab: dict[str, int] = getattr(tokenizer, "vocab", {})
+        _digests[tokenizer] = digest(f"{index}\t{token}" for token, index in sorted(vocab.items()))
+    return _digests[tokenizer]
 
 
 def digest(texts: Iterable[str]) -> str:
@@ -157,9 +187,43 @@ def digest(texts: Iterable[str]) -> str:
     return hasher.hexdigest()[:20]
 
 
-def _unlike(a: Mapping[str, str | int | None], b: Mapping[str, str | int | None]) -> list[str]:
+def unlike(a: Mapping[str, Value], b: Mapping[str, Value]) -> list[str]:
+    """Say of each field that differs what both hold.
+
+    Examples
+    --------
+    >>> unlike({"window": 512}, {"window": 2048, "stride": 512})
+    ['window is 512 for one and 2048 for the other', 'stride is None for one and 512 for the other']
+    """
     return [
         f"{name} is {a.get(name)} for one and {b.get(name)} for the other"
         for name in dict.fromkeys([*a, *b])
         if a.get(name) != b.get(name)
     ]
+
+
+def to_line(fields: Mapping[str, Value]) -> str:
+    """One half of a receipt in a cell of a table; fields that are None are left out.
+
+    Examples
+    --------
+    >>> to_line({"protocol": "gptq", "window": 2048, "stride": None})
+    'protocol=gptq; window=2048'
+    """
+    return "; ".join(
+        f"{name}={str(value).replace(';', ',')}"
+        for name, value in fields.items()
+        if value is not None
+    )
+
+
+def parse_line(line: str) -> dict[str, str]:
+    """Read what `to_line` wrote; values are text.
+
+    Examples
+    --------
+    >>> parse_line("protocol=gptq; window=2048")
+    {'protocol': 'gptq', 'window': '2048'}
+    """
+    parts = (part.partition("=") for part in line.split("; ") if part)
+    return {name: value for name, _, value in parts}

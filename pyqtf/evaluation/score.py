@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from pyqtf.evaluation.interface import LanguageModel, Tokenizer
 from pyqtf.evaluation.losses import TokenLosses
+from pyqtf.evaluation.protocol import PER_STORY
+from pyqtf.evaluation.receipt import Receipt, make_receipt
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,6 +46,8 @@ class Score:
         UTF-8 bytes of every token of the text; a token may end within a character.
     top_tokens : tuple of tuple of str, [n_scored][k]
         The k most likely tokens at each position as text.
+    receipt : Receipt
+        What the losses depend on: its protocol must match that of another score to compare both.
     """
 
     model_name: str
@@ -53,6 +57,7 @@ class Score:
     losses: TokenLosses
     pieces: tuple[bytes, ...]
     top_tokens: tuple[tuple[str, ...], ...]
+    receipt: Receipt
 
     @property
     def n_tokens(self) -> int:
@@ -231,7 +236,7 @@ def score_with(
     check_ids(model, ids, len(context_ids))
     (losses,) = model.token_losses([ids], top_k=top_k)
     words = text if isinstance(text, str) else tokenizer.decode(text_ids)
-    return join(model.name, tokenizer, words, ids, len(context_ids), losses)
+    return join(model, tokenizer, words, ids, len(context_ids), losses)
 
 
 def encode(tokenizer: Tokenizer, text: Text, what: str) -> NDArray[np.int32]:
@@ -278,7 +283,7 @@ def check_ids(model: LanguageModel, ids: NDArray[np.int32], n_context: int) -> N
 
 
 def join(
-    model_name: str,
+    model: LanguageModel,
     tokenizer: Tokenizer,
     text: str,
     ids: NDArray[np.int32],
@@ -291,11 +296,11 @@ def join(
     if not np.isfinite(scored.nll).all():
         at = int(np.flatnonzero(~np.isfinite(scored.nll))[0])
         raise ValueError(
-            f"{model_name} gives token {at + first - n_context} of the text a loss of "
+            f"{model.name} gives token {at + first - n_context} of the text a loss of "
             f"{scored.nll[at]}; expected a finite number, so its weights are damaged"
         )
     return Score(
-        model_name=model_name,
+        model_name=model.name,
         text=text,
         ids=ids,
         n_context=n_context,
@@ -303,6 +308,9 @@ def join(
         pieces=tuple(tokenizer.token_bytes(int(i)) for i in ids[n_context:]),
         top_tokens=tuple(
             tuple(show_piece(tokenizer.token_bytes(int(i))) for i in row) for row in scored.top_ids
+        ),
+        receipt=make_receipt(
+            model, [text], PER_STORY, tokenizer=tokenizer, context=ids[:n_context]
         ),
     )
 

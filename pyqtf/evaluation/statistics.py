@@ -17,6 +17,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtr, stdtrit
 
+from pyqtf.evaluation.comparable import check_comparable, provenance_notes, span_notes
 from pyqtf.evaluation.score import exp
 
 _KEYS = ["model_name", "quant"]
@@ -91,7 +92,7 @@ def clustered_mean(totals: ArrayLike, sizes: ArrayLike, *, level: float = 0.95) 
     return Estimate(mean, se, mean - reach, mean + reach, n)
 
 
-def summarise(results: pd.DataFrame, *, level: float = 0.95) -> pd.DataFrame:
+def summarise(results: pd.DataFrame, *, level: float = 0.95, unit: str = "token") -> pd.DataFrame:
     """One row per model, smallest first, from the results of `evaluate`.
 
     Parameters
@@ -100,6 +101,9 @@ def summarise(results: pd.DataFrame, *, level: float = 0.95) -> pd.DataFrame:
         What `evaluate` returns, or the same columns read from results.csv.
     level : float
         Confidence level of the intervals.
+    unit : {"token", "byte"}
+        By the byte, models may have different tokenizers, and of the figures below only bits per
+        byte are given.
 
     Returns
     -------
@@ -116,12 +120,14 @@ def summarise(results: pd.DataFrame, *, level: float = 0.95) -> pd.DataFrame:
     ------
     ValueError
         A column is missing; a story counts twice for one model.
+    ProtocolMismatchError
+        The models were scored by different protocols (a ValueError too); it names the fields.
 
     Warns
     -----
     UserWarning
         There is one story, so no interval; or few stories hold most of the tokens, so that the
-        intervals are too narrow.
+        intervals are too narrow; or machines, versions or scored bytes differ between models.
 
     Examples
     --------
@@ -132,15 +138,15 @@ def summarise(results: pd.DataFrame, *, level: float = 0.95) -> pd.DataFrame:
     >>> summarise(df)[["perplexity", "tokens_per_second"]].round(3).values.tolist()
     [[7.389, 20.0]]
     """
-    summary = summary_of(results, level=level)
+    summary = summary_of(results, level=level, unit=unit)
     for sentence in concerns(results):
         warnings.warn(sentence, stacklevel=2)
     return summary
 
 
-def summary_of(results: pd.DataFrame, *, level: float = 0.95) -> pd.DataFrame:
+def summary_of(results: pd.DataFrame, *, level: float = 0.95, unit: str = "token") -> pd.DataFrame:
     """`summarise` without warnings, for callers that show `concerns` themselves."""
-    check_results(results)
+    check_results(results, unit=unit)
     rows = []
     for (name, quant), group in results.groupby(_KEYS, sort=False):
         nll = clustered_mean(group["nll"], group["n_scored"], level=level)
@@ -172,7 +178,11 @@ def summary_of(results: pd.DataFrame, *, level: float = 0.95) -> pd.DataFrame:
                 "tokens_per_second": n_scored / seconds if seconds > 0 else math.nan,
             }
         )
-    return pd.DataFrame(rows).sort_values("n_params", kind="stable", ignore_index=True)
+    frame = pd.DataFrame(rows).sort_values("n_params", kind="stable", ignore_index=True)
+    if unit == "byte":
+        of_tokens = [name for name in frame.columns if "perplexity" in name or "mean_nll" in name]
+        frame = frame.drop(columns=of_tokens)
+    return frame
 
 
 def paired_differences(
@@ -208,7 +218,7 @@ def paired_differences(
     ------
     ValueError
         Two models were not scored on the same stories and tokens (other tokenizers: compare bits
-        per byte); a pair names an unknown model; a column is missing.
+        per byte) or by the same protocol; a pair names an unknown model; a column is missing.
 
     Examples
     --------
@@ -288,7 +298,7 @@ def labels(results: pd.DataFrame) -> list[str]:
 
 
 def concerns(results: pd.DataFrame) -> list[str]:
-    """Sentences on what weakens the intervals of these results; an empty list if nothing does.
+    """Sentences on what weakens these results or their intervals; an empty list if nothing does.
 
     Examples
     --------
@@ -296,6 +306,10 @@ def concerns(results: pd.DataFrame) -> list[str]:
     >>> concerns(pd.DataFrame({"model_name": "m", "quant": "q8", "n_scored": [100, 101, 99]}))
     []
     """
+    return [*_few_stories(results), *provenance_notes(results), *span_notes(results)]
+
+
+def _few_stories(results: pd.DataFrame) -> list[str]:
     sizes = next(iter(results.groupby(_KEYS, sort=False)))[1]["n_scored"].to_numpy(np.float64)
     n = len(sizes)
     if n == 1:
@@ -348,8 +362,8 @@ def _check_same_tokens(smaller: str, a: pd.DataFrame, larger: str, b: pd.DataFra
             )
 
 
-def check_results(results: pd.DataFrame) -> None:
-    """Raise ValueError unless `results` has what `pyqtf.evaluate` returns."""
+def check_results(results: pd.DataFrame, *, unit: str = "token") -> None:
+    """Raise ValueError unless `results` has what `pyqtf.evaluate` returns, by one protocol."""
     missing = [name for name in _NEEDED if name not in results.columns]
     if missing:
         raise ValueError(
@@ -365,6 +379,7 @@ def check_results(results: pd.DataFrame) -> None:
             f"story {row['story_idx']} of {row['model_name']} ({row['quant']}) is there twice; "
             "expected one row per model and story"
         )
+    check_comparable(results, unit=unit)
 
 
 def _t(degrees: int, level: float) -> float:

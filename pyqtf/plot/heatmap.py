@@ -88,7 +88,7 @@ def compare(a: Score, b: Score) -> Html:
     Raises
     ------
     ValueError
-        The scores are of different tokens.
+        The scores are of different tokens, or by different protocols.
 
     Examples
     --------
@@ -103,6 +103,7 @@ def compare(a: Score, b: Score) -> Html:
             f"{a.model_name} and {b.model_name} scored different tokens ({len(a.ids)} and "
             f"{len(b.ids)} ids); compare scores of one text under models of one tokenizer"
         )
+    a.receipt.check_comparable(b.receipt)
     names = [html.escape(score.model_name) for score in (a, b)]
     head = (
         f"<b>{names[0]}</b> perplexity {a.perplexity:.4g}, <b>{names[1]}</b> {b.perplexity:.4g} "
