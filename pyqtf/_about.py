@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
 
 from pyqtf import __version__, _core
-
-if TYPE_CHECKING:
-    from pyqtf.evaluation.interface import LanguageModel
 
 _PACKAGES = ("numpy", "pandas", "matplotlib", "scipy")
 
@@ -41,17 +36,6 @@ def about() -> dict[str, str]:
         "Python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
         "packages": ", ".join(f"{name} {metadata.version(name)}" for name in _PACKAGES),
     }
-
-
-def describe(model: LanguageModel) -> dict[str, str]:
-    """Facts on a loaded model, in the order to show them."""
-    facts = {
-        "name": model.name,
-        "parameters": f"{model.n_params:,}",
-        "without embeddings": f"{model.n_params_non_embedding:,}",
-        "weights stored as": model.quant,
-    }
-    return facts | {name: str(value) for name, value in asdict(cast(Any, model.config)).items()}
 
 
 def _memory() -> str:

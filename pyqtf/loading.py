@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import os
 
-from pyqtf.formats import FormatError, open_folder, read_gguf
+from pyqtf.formats import GGUF, FormatError, open_folder, read_gguf
 from pyqtf.model import Model
 from pyqtf.models import gguf
 from pyqtf.models.decoder import Decoder
 from pyqtf.models.registry import read_config
 from pyqtf.models.saved import open_saved
-from pyqtf.models.weights import full_names, load_weights, resolve_tied
+from pyqtf.models.weights import QUANTS, full_names, load_weights, resolve_tied
 from pyqtf.sources import Source, find_source
 from pyqtf.tokenizer import Tokenizer
 from pyqtf.tokenizer._files import tokenizer_json
 from pyqtf.tokenizer._gguf import read_vocabulary
-
-_QUANTS = ("q8", "f32")
 
 
 def load(
@@ -71,8 +69,8 @@ def load(
     >>> model.quant
     'q8'
     """
-    if quant not in (None, *_QUANTS):
-        raise ValueError(f"quant must be one of {', '.join(_QUANTS)}, got {quant!r}")
+    if quant not in (None, *QUANTS):
+        raise ValueError(f"quant must be one of {', '.join(QUANTS)}, got {quant!r}")
     source = find_source(name_or_path, revision)
     if not source.is_file:
         return _load_folder(source, quant)
@@ -99,11 +97,7 @@ def _load_gguf(source: Source, quant: str | None) -> Model:
     quant = quant or "q8"
     file = read_gguf(source.path)
     config = gguf.read_config(file)
-    try:
-        vocabulary = read_vocabulary(file.metadata)
-        tokenizer = Tokenizer.from_json(vocabulary.json, **vocabulary.special)
-    except ValueError as error:
-        raise FormatError(f"{source.path}: {error}") from None
+    tokenizer, text = read_gguf_tokenizer(file)
     weights = load_weights(gguf.named_tensors(file, config), config, quant)
     return Model(
         Decoder(config, weights),
@@ -111,8 +105,23 @@ def _load_gguf(source: Source, quant: str | None) -> Model:
         name=source.name,
         quant=quant,
         source=source.origin,
-        tokenizer_json=lambda: vocabulary.json,
+        tokenizer_json=lambda: text,
     )
+
+
+def read_gguf_tokenizer(file: GGUF) -> tuple[Tokenizer, bytes]:
+    """Return the tokenizer in a GGUF file, and the same as a ``tokenizer.json``.
+
+    Raises
+    ------
+    FormatError
+        There is none, or one that pyqtf doesn't read.
+    """
+    try:
+        vocabulary = read_vocabulary(file.metadata)
+        return Tokenizer.from_json(vocabulary.json, **vocabulary.special), vocabulary.json
+    except ValueError as error:
+        raise FormatError(f"{file.path}: {error}") from None
 
 
 def _load_saved(source: Source, quant: str | None) -> Model:

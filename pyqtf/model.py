@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyqtf import _core
+from pyqtf import _core, costs
 from pyqtf._memory import available_memory
 from pyqtf.evaluation.losses import TokenLosses
 from pyqtf.evaluation.score import Score, Text
@@ -20,7 +19,6 @@ from pyqtf.generation import Sampling, new_ids, text_of
 from pyqtf.models.cache import KVCache
 from pyqtf.models.config import ModelConfig
 from pyqtf.models.decoder import Decoder
-from pyqtf.models.registry import FAMILIES, tensor_shapes
 from pyqtf.models.saved import SavedModel, write_saved
 from pyqtf.models.trace import ModelOutput, Trace
 from pyqtf.tokenizer import Tokenizer
@@ -68,15 +66,12 @@ class Model:
     @property
     def n_params(self) -> int:
         """Number of parameters; tied ones count once."""
-        return sum(math.prod(shape) for shape in tensor_shapes(self.config).values())
+        return costs.n_params(self.config)
 
     @property
     def n_params_non_embedding(self) -> int:
         """Number of parameters without embeddings, learned positions and the output head."""
-        table = FAMILIES[self.config.family].model
-        apart = {table[role][0] for role in ("embed", "positions", "head") if role in table}
-        shapes = tensor_shapes(self.config)
-        return sum(math.prod(shape) for name, shape in shapes.items() if name not in apart)
+        return costs.n_params_non_embedding(self.config)
 
     def score(self, text: Text, *, context: Text = "", top_k: int = 0) -> Score:
         """Loss of every token of a text; see `pyqtf.evaluation.score.score`.
@@ -392,9 +387,16 @@ class Model:
         names = ("bos_token", "eos_token", "chat_template")
         special = {name: getattr(self.tokenizer, name) for name in names}
         tokenizer = np.frombuffer(self.tokenizer_json(), np.uint8)
-        weights = self._decoder.weights
         write_saved(
-            path, SavedModel(self.name, self.quant, self.config, weights, tokenizer, special)
+            path,
+            SavedModel(
+                name=self.name,
+                quant=self.quant,
+                config=self.config,
+                tokenizer=tokenizer,
+                special=special,
+                weights=self._decoder.weights,
+            ),
         )
 
     def tokenizer_json(self) -> bytes:

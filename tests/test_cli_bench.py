@@ -5,8 +5,8 @@ import json
 import pytest
 
 from pyqtf import bench, cli
-from pyqtf.bench.measure import products_per_token
 from pyqtf.bench.shapes import SHAPES, write_random_model
+from pyqtf.costs import products_per_token
 from pyqtf.models.registry import tensor_shapes
 
 

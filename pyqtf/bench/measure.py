@@ -19,17 +19,10 @@ import pyqtf
 from pyqtf import _core
 from pyqtf.bench.kernels import timed_kernels
 from pyqtf.bench.limits import measure_limits
-from pyqtf.models import ModelConfig
+from pyqtf.costs import products_per_token
 
 # Stories of different lengths, 171 tokens on average.
 _SHORT = (93, 121, 140, 152, 160, 166, 171, 178, 186, 205, 230, 250)
-
-
-def products_per_token(config: ModelConfig, head: bool) -> int:
-    """Multiply-adds of the matrices for one token; attention's own products are not counted."""
-    c = config
-    layer = c.hidden_size * (2 * c.q_size + 2 * c.kv_size + 3 * c.intermediate_size)
-    return c.n_layers * layer + head * c.vocab_size * c.hidden_size
 
 
 def measure(folder: str, quant: str, tokens: int, n: int) -> dict[str, Any]:

@@ -1,9 +1,14 @@
-"""``pyqtf info``: what pyqtf runs on, and what a model is."""
+"""``pyqtf info``: what pyqtf runs on, and what a model is and would take here."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from typing import Any
+
+_NOTE = """\
+The memory is what must be free to load and score. The time is an estimate: a layer and a part of
+the output head were timed here, with random weights of this shape; loading is not counted."""
 
 
 def add_to(commands: Any) -> None:
@@ -11,7 +16,9 @@ def add_to(commands: Any) -> None:
     parser = commands.add_parser(
         "info", help="processor, instruction set, threads, memory and versions; or a model"
     )
-    parser.add_argument("model", nargs="?", metavar="NAME|PATH|ID", help="a model to describe")
+    parser.add_argument(
+        "model", nargs="?", metavar="NAME|PATH|ID", help="a model; its weights are not read"
+    )
     parser.set_defaults(run=run)
 
 
@@ -20,12 +27,16 @@ def run(args: argparse.Namespace) -> None:
     if args.model is None:
         from pyqtf._about import about
 
-        facts = about()
-    else:
-        import pyqtf
-        from pyqtf._about import describe
+        _print(about())
+        return
+    from pyqtf.describe import inspect_model
 
-        facts = describe(pyqtf.load(args.model))
+    info = inspect_model(args.model)
+    _print(info.facts())
+    print(f"\n{info.needs().to_text()}\n\n{_NOTE}")
+
+
+def _print(facts: Mapping[str, str]) -> None:
     width = max(map(len, facts))
     for name, value in facts.items():
         print(f"{name:<{width}}  {value}")

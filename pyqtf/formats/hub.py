@@ -11,9 +11,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+
+import numpy as np
 
 from pyqtf.formats.errors import FormatError
+from pyqtf.formats.mapped import MappedFile, Tensor
 from pyqtf.formats.safetensors import INDEX_NAME, SINGLE_NAME, read_index, read_safetensors
 
 # Fetched where a repository has them.
@@ -53,12 +55,12 @@ class HubId:
         return self.repo + file + (f"@{self.revision}" if self.revision else "")
 
 
-class RemoteTensor(NamedTuple):
-    """What a safetensors header says of a tensor."""
+class RemoteFile(MappedFile):
+    """A file on the hub, of which only the header is here: it has a name and no bytes."""
 
-    dtype: str
-    shape: tuple[int, ...]
-    n_bytes: int
+    def __init__(self, path: str) -> None:
+        self.path = Path(path)
+        self.size = 0
 
 
 def parse_id(text: str) -> HubId | None:
@@ -146,8 +148,10 @@ def fetch_weights(model: HubId, folder: Path) -> None:
             )
 
 
-def fetch_headers(model: HubId, folder: Path) -> dict[str, RemoteTensor]:
-    """Return what the headers of the weights say: from the cache, or a few kilobytes from the hub.
+def fetch_headers(model: HubId, folder: Path) -> dict[str, Tensor]:
+    """Return the tensors that the headers of the weights tell of; those on the hub have no bytes.
+
+    A header is read in the cache, or a few kilobytes of the file are fetched.
 
     Raises
     ------
@@ -157,12 +161,10 @@ def fetch_headers(model: HubId, folder: Path) -> dict[str, RemoteTensor]:
     from huggingface_hub import HfApi
     from huggingface_hub.errors import EntryNotFoundError
 
-    tensors: dict[str, RemoteTensor] = {}
+    tensors: dict[str, Tensor] = {}
     for file in weight_files(folder):
         if (folder / file).exists():
-            for tensor in read_safetensors(folder / file).values():
-                size = tensor.stop - tensor.start
-                tensors[tensor.name] = RemoteTensor(tensor.dtype, tensor.shape, size)
+            tensors |= read_safetensors(folder / file)
             continue
         with _plain_errors(model):
             try:
@@ -172,8 +174,9 @@ def fetch_headers(model: HubId, folder: Path) -> dict[str, RemoteTensor]:
             except EntryNotFoundError:
                 raise _no_weights(model, folder.name) from None
         for name, info in header.tensors.items():
-            begin, end = info.data_offsets
-            tensors[name] = RemoteTensor(str(info.dtype), tuple(info.shape), end - begin)
+            remote, (begin, end) = RemoteFile(f"{model.repo}/{file}"), info.data_offsets
+            shape, storage = tuple(info.shape), np.dtype(np.uint8)
+            tensors[name] = Tensor(name, str(info.dtype), shape, remote, begin, end, storage)
     return tensors
 
 

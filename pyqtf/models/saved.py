@@ -22,7 +22,7 @@ from pyqtf.formats.safetensors import read_with_metadata
 from pyqtf.formats.strict_json import parse_object
 from pyqtf.models.config import ModelConfig
 from pyqtf.models.rope import RopeScaling
-from pyqtf.models.weights import LayerWeights, Weights, part_shapes
+from pyqtf.models.weights import QUANTS, Weights, assemble, part_shapes
 
 # Changes with the layout of packed matrices: a file of another layout would give wrong numbers.
 _FORMAT = "pyqtf 1"
@@ -31,8 +31,8 @@ _TOKENIZER = "tokenizer.json"
 
 
 @dataclass(frozen=True)
-class SavedModel:
-    """What a saved model's file holds.
+class SavedHeader:
+    """What a saved model's file says of it.
 
     Attributes
     ----------
@@ -40,8 +40,6 @@ class SavedModel:
         The model's name, and how its matrices are stored.
     config : ModelConfig
         Its shape.
-    weights : Weights
-        Its weights, matrices as views of the file.
     tokenizer : uint8 array
         The bytes of its ``tokenizer.json``.
     special : dict
@@ -51,9 +49,15 @@ class SavedModel:
     name: str
     quant: str
     config: ModelConfig
-    weights: Weights
     tokenizer: NDArray[np.uint8]
     special: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class SavedModel(SavedHeader):
+    """What a saved model's file holds: as its header, and the weights as views of the file."""
+
+    weights: Weights
 
 
 def write_saved(path: str | os.PathLike[str], model: SavedModel) -> None:
@@ -119,33 +123,65 @@ def open_saved(path: str | os.PathLike[str]) -> SavedModel:
     FormatError
         The file is no saved model, is of another version, or was damaged.
     """
+    metadata, facts, tensors = _read_facts(path)
+    arrays = {name: tensor.array() for name, tensor in tensors.items()}
+    if _digest(metadata["pyqtf"], arrays) != metadata.get("digest"):
+        raise FormatError(f"{path}: the contents don't fit the hash in the header: damaged")
+    try:
+        header = _header(facts, tensors)
+        weights = _assemble(facts, header, tensors)
+    except (KeyError, TypeError, ValueError) as error:
+        raise FormatError(f"{path}: not a whole model: {error}") from None
+    own = {field.name: getattr(header, field.name) for field in fields(header)}
+    return SavedModel(**own, weights=weights)
+
+
+def read_header(path: str | os.PathLike[str]) -> SavedHeader:
+    """Read what a saved model is, without its weights, whose hash is not checked.
+
+    Raises
+    ------
+    FileNotFoundError, FormatError
+        As `open_saved`.
+    """
+    _, facts, tensors = _read_facts(path)
+    try:
+        return _header(facts, tensors)
+    except (KeyError, TypeError, ValueError) as error:
+        raise FormatError(f"{path}: not a whole model: {error}") from None
+
+
+def _read_facts(
+    path: str | os.PathLike[str],
+) -> tuple[dict[str, str], dict[str, Any], dict[str, Tensor]]:
+    """Return the file's metadata, the facts in them, and its tensors."""
     metadata, tensors = read_with_metadata(path)
     if "pyqtf" not in metadata:
         raise FormatError(f"{path}: expected a file that model.save wrote")
-    text = metadata["pyqtf"]
-    facts = parse_object(text.encode(), f"{path}: metadata")
+    facts = parse_object(metadata["pyqtf"].encode(), f"{path}: metadata")
     if facts.get("format") != _FORMAT:
         raise FormatError(
             f"{path}: the format is {facts.get('format')!r:.80}, but this version of pyqtf reads "
             f"{_FORMAT!r}; load the original weights and save them again"
         )
-    if _digest(text, {name: tensor.array() for name, tensor in tensors.items()}) != metadata.get(
-        "digest"
-    ):
-        raise FormatError(f"{path}: the contents don't fit the hash in the header: damaged")
-    try:
-        return _assemble(facts, tensors)
-    except (KeyError, TypeError, ValueError) as error:
-        raise FormatError(f"{path}: not a whole model: {error}") from None
+    return metadata, facts, tensors
 
 
-def _assemble(facts: dict[str, Any], tensors: dict[str, Tensor]) -> SavedModel:
-    """Make the model from its checked header and tensors; any misfit raises."""
-    config, quant, groups = _config(facts["config"]), facts["quant"], facts["groups"]
-    if quant not in ("q8", "f32"):
-        raise FormatError(f"quant is {quant!r:.80}, expected 'q8' or 'f32'")
+def _header(facts: dict[str, Any], tensors: dict[str, Tensor]) -> SavedHeader:
+    """Check the facts; any misfit raises."""
+    quant, scaling = facts["quant"], facts["config"]["rope_scaling"]
+    if quant not in QUANTS:
+        raise FormatError(f"quant is {quant!r:.80}, expected one of {', '.join(QUANTS)}")
+    config = ModelConfig(**{**facts["config"], "rope_scaling": scaling and RopeScaling(**scaling)})
+    tokenizer = tensors[_TOKENIZER].array()
+    return SavedHeader(facts["name"], quant, config, tokenizer, facts["special"])
+
+
+def _assemble(facts: dict[str, Any], header: SavedHeader, tensors: dict[str, Tensor]) -> Weights:
+    """Make the weights from checked facts and tensors; any misfit raises."""
+    groups = facts["groups"]
     parts: dict[str, Any] = {}
-    for name, shape in part_shapes(config).items():
+    for name, shape in part_shapes(header.config).items():
         if len(shape) == 1:
             parts[name] = tensors[name].array()
             if parts[name].shape != shape or parts[name].dtype != np.float32:
@@ -153,25 +189,6 @@ def _assemble(facts: dict[str, Any], tensors: dict[str, Tensor]) -> SavedModel:
         else:
             data, scales = tensors[f"{name}.data"].array(), tensors[f"{name}.scales"].array()
             # A matrix without groups is f32 whatever the others are.
-            kind = quant if groups[name] else "f32"
+            kind = header.quant if groups[name] else "f32"
             parts[name] = _core.from_packed(data, scales, (shape[0], shape[1]), kind, groups[name])
-    names = [field.name for field in fields(LayerWeights)]
-    layers: list[dict[str, Any]] = [
-        {name: parts.get(f"layers.{i}.{name}") for name in names} for i in range(config.n_layers)
-    ]
-    weights = Weights(
-        embed=parts["embed"],
-        layers=tuple(LayerWeights(**layer) for layer in layers),
-        positions=parts.get("positions"),
-        norm=parts["norm"],
-        norm_bias=parts.get("norm_bias"),
-        head=parts["embed" if config.tie_word_embeddings else "head"],
-        fingerprint=facts["fingerprint"],
-    )
-    tokenizer = tensors[_TOKENIZER].array()
-    return SavedModel(facts["name"], quant, config, weights, tokenizer, facts["special"])
-
-
-def _config(values: dict[str, Any]) -> ModelConfig:
-    scaling = values["rope_scaling"]
-    return ModelConfig(**{**values, "rope_scaling": scaling and RopeScaling(**scaling)})
+    return assemble(parts, header.config, facts["fingerprint"])

@@ -22,6 +22,8 @@ from pyqtf.models.equalise import column_scales
 from pyqtf.models.family import Family, TensorTable
 from pyqtf.models.registry import FAMILIES, IGNORED, tensor_shapes
 
+# How matrices can be stored.
+QUANTS = ("q8", "f32")
 # Weights that share a scale in q8.
 _GROUP = 128
 # What packing and scoring take beside the weights.
@@ -195,14 +197,18 @@ def packed_bytes(config: ModelConfig, quant: str) -> int:
     return total
 
 
+def needed_bytes(config: ModelConfig, quant: str) -> int:
+    """Return how much memory must be free to load a model and score with it."""
+    return packed_bytes(config, quant) + _WORKING_BYTES
+
+
 def _check_memory(config: ModelConfig, quant: str) -> None:
-    needed, free = packed_bytes(config, quant) + _WORKING_BYTES, available_memory()
+    needed, free = needed_bytes(config, quant), available_memory()
     if needed > free:
-        smaller = packed_bytes(config, "q8") + _WORKING_BYTES
-        advice = "q8 would fit" if smaller <= free else "choose a smaller model"
+        fits = needed_bytes(config, "q8") <= free
         raise MemoryError(
             f"the model in {quant} needs {needed / 1e9:.2g} GB, and {free / 1e9:.2g} GB are free; "
-            f"{advice}"
+            f"{'q8 would fit' if fits else 'choose a smaller model'}"
         )
 
 
@@ -243,6 +249,23 @@ def load_weights(tensors: Mapping[str, Tensor], config: ModelConfig, quant: str 
         norm_bias=loader.vector("norm_bias") if "norm_bias" in roles else None,
         layers=tuple(loader.layer(i) for i in range(config.n_layers)),
         fingerprint=loader.digest.hexdigest(),
+    )
+
+
+def assemble(parts: Mapping[str, Any], config: ModelConfig, fingerprint: str) -> Weights:
+    """Return the weights that consist of these parts, named as in `part_shapes`."""
+    names = [field.name for field in fields(LayerWeights)]
+    layers: list[dict[str, Any]] = [
+        {name: parts.get(f"layers.{i}.{name}") for name in names} for i in range(config.n_layers)
+    ]
+    return Weights(
+        embed=parts["embed"],
+        layers=tuple(LayerWeights(**layer) for layer in layers),
+        positions=parts.get("positions"),
+        norm=parts["norm"],
+        norm_bias=parts.get("norm_bias"),
+        head=parts["embed" if config.tie_word_embeddings else "head"],
+        fingerprint=fingerprint,
     )
 
 
