@@ -90,7 +90,7 @@ class Tensor:
     storage: np.dtype[Any]
 
     def array(self) -> npt.NDArray[Any]:
-        """Return a read-only view; BF16 as uint16 and F8 as uint8, which hold their bits."""
+        """Return a read-only view; BF16 as uint16, which holds its bits."""
         return self.file.view(self.storage, self.shape, self.start)
 
     def rows(self, start: int, stop: int) -> npt.NDArray[Any]:

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from pyqtf._files import atomic_write
 from pyqtf.formats.errors import FormatError
+from pyqtf.formats.float8 import FLOAT8, Float8Tensor
 from pyqtf.formats.mapped import MappedFile, Tensor
 from pyqtf.formats.strict_json import parse_object, read_object
 
@@ -113,7 +114,8 @@ def _tensor(file: MappedFile, base: int, name: str, entry: object) -> Tensor:
         raise FormatError(
             f"{where}: ends at byte {base + end}, but the file has {file.size}: truncated"
         )
-    return Tensor(name, dtype, tuple(shape), file, base + begin, base + end, storage)
+    kind = Float8Tensor if dtype in FLOAT8 else Tensor
+    return kind(name, dtype, tuple(shape), file, base + begin, base + end, storage)
 
 
 def _is_sizes(value: object) -> bool:
@@ -221,7 +223,7 @@ def save_safetensors(
     -----
     The first tensor begins on a cache line; the others follow without gaps, in the order given.
     """
-    names = {np.dtype(v): k for k, v in _DTYPES.items() if k not in ("U16", "F8_E4M3", "F8_E5M2")}
+    names = {np.dtype(v): k for k, v in _DTYPES.items() if k not in ("U16", *FLOAT8)}
     header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
     offset = 0
     for name, array in tensors.items():

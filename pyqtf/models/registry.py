@@ -118,7 +118,7 @@ def parse_config(values: Mapping[str, Any], where: str = "config.json") -> Model
             if fields.has("quantization_config"):
                 raise FormatError(
                     f"{where}: the weights are quantised already (quantization_config); pyqtf "
-                    "quantises by itself and reads F32, F16 and BF16 weights"
+                    "quantises by itself, from F32, F16, BF16 or unscaled F8 weights"
                 )
             return family.read(fields, key)
     known = ", ".join(family.architecture for family in FAMILIES.values())

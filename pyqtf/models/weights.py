@@ -16,6 +16,7 @@ from pyqtf import _core
 from pyqtf._memory import available_memory
 from pyqtf.formats import FormatError, Tensor
 from pyqtf.formats.digest import Digest
+from pyqtf.formats.float8 import FLOAT8
 from pyqtf.formats.gguf_types import READABLE
 from pyqtf.models.config import ModelConfig
 from pyqtf.models.equalise import column_scales
@@ -67,6 +68,8 @@ _STACKS |= {
 _NORM_BEFORE = {"qkv": "attn_norm", "gate_up": "ffn_norm"}
 # Types whose rows can be looked at in place.
 _PLAIN = ("F32", "F16", "BF16")
+# Endings of tensors that belong to scaled 8-bit weights.
+_SCALES = ("_scale", "_scale_inv", "_scale_2", ".scales")
 
 
 def _roles(family: Family) -> dict[str, tuple[str, ...]]:
@@ -141,6 +144,12 @@ def check_tensors(tensors: Mapping[str, Tensor], config: ModelConfig) -> None:
         for name in tensors
         if name not in expected and name not in ignored and not name.endswith(IGNORED)
     ]
+    scales = [name for name in unexpected if name.endswith(_SCALES)]
+    if scales:
+        raise FormatError(
+            f"{_some(scales)} weights that are to be multiplied by scales are not read; load this "
+            "model from a folder with unscaled weights, such as BF16"
+        )
     if unexpected:
         raise FormatError(f"{_some(unexpected)} unexpected: the config has no place for it")
     for name, shape in expected.items():
@@ -150,10 +159,10 @@ def check_tensors(tensors: Mapping[str, Tensor], config: ModelConfig) -> None:
                 f"{tensor.file.path}: tensor {name!r} has shape {list(tensor.shape)}, "
                 f"but the config asks for {list(shape)}"
             )
-        if tensor.dtype not in READABLE:
+        if tensor.dtype not in (*READABLE, *FLOAT8):
             raise FormatError(
                 f"{tensor.file.path}: tensor {name!r} is {tensor.dtype}; "
-                f"weights are read from {', '.join(READABLE)}"
+                f"weights are read from {', '.join((*READABLE, *FLOAT8))}"
             )
 
 
