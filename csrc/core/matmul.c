@@ -24,15 +24,24 @@ typedef struct {
     atomic_bool not_finite;
 } quantise_job;
 
+/* Of a group; see qtf_gemm. */
+static int64_t n_starts(qtf_quant quant) {
+    return quant == QTF_Q4 ? QTF_Q4_RUNS / 2 : 1;
+}
+
 static void quantise_rows(void *context, int64_t task) {
     quantise_job *job = context;
     qtf_activations *a = job->activations;
     int64_t n_groups = ceil_div(a->k, a->group);
     int64_t end = min64(a->rows, (task + 1) * job->rows_per_task);
+    const qtf_gemm *gemm = &qtf_active_kernels()->gemm;
     for (int64_t row = task * job->rows_per_task; row < end; row++) {
-        if (!qtf_active_kernels()->gemm.quantise_row(
-                job->x + row * a->k, a->k, a->group, (char *)a->x + (size_t)row * a->stride,
-                a->scales + row * n_groups, a->starts + row * n_groups)) {
+        const float *x = job->x + row * a->k;
+        void *q = (char *)a->x + (size_t)row * a->stride;
+        float *scales = a->scales + row * n_groups;
+        int32_t *starts = a->starts + row * n_groups * n_starts(a->quant);
+        if (!(a->quant == QTF_Q4 ? gemm->quantise_row_q4(x, a->k, q, scales, starts)
+                                 : gemm->quantise_row(x, a->k, a->group, q, scales, starts))) {
             atomic_store(&job->not_finite, true);
         }
     }
@@ -50,14 +59,14 @@ qtf_status qtf_activations_init(qtf_activations *a, const float *x, int64_t rows
         return QTF_OK;
     }
     /* An odd number of cache lines, so that the rows of a tile do not share one set of L1. */
-    size_t lines = ((size_t)ceil_div(a->k, 4) * 4 * (size_t)qtf_active_kernels()->gemm.x_bytes +
-                    QTF_ALIGN - 1) /
-                   QTF_ALIGN;
-    a->stride = (lines | 1) * QTF_ALIGN;
+    int64_t row_bytes = a->quant == QTF_Q4
+                            ? ceil_div(a->k, QTF_Q4_GROUP) * QTF_Q4_GROUP
+                            : ceil_div(a->k, 4) * 4 * qtf_active_kernels()->gemm.x_bytes;
+    a->stride = ((size_t)ceil_div(row_bytes, QTF_ALIGN) | 1) * QTF_ALIGN;
     size_t n_scales = (size_t)rows * (size_t)ceil_div(a->k, a->group);
     a->x = qtf_alloc((size_t)rows, a->stride);
     a->scales = qtf_alloc(n_scales, sizeof(float));
-    a->starts = qtf_alloc(n_scales, sizeof(int32_t));
+    a->starts = qtf_alloc(n_scales, (size_t)n_starts(a->quant) * sizeof(int32_t));
     qtf_status status = a->x && a->scales && a->starts ? QTF_OK : QTF_NO_MEMORY;
     if (status == QTF_OK) {
         quantise_job job = {a, x, 1 + 32768 / a->k, false};
@@ -73,7 +82,7 @@ qtf_status qtf_activations_init(qtf_activations *a, const float *x, int64_t rows
 }
 
 void qtf_activations_free(qtf_activations *a) {
-    if (a->quant == QTF_Q8) {
+    if (a->quant != QTF_F32) {
         qtf_free((void *)a->x);
         qtf_free(a->scales);
         qtf_free(a->starts);
@@ -88,24 +97,28 @@ static void block(const qtf_matrix *m, const qtf_activations *a, int64_t row0, i
                   int64_t panel0, int64_t cols, const float *bias, const float *residual,
                   float *out, int64_t stride) {
     const qtf_gemm *gemm = &qtf_active_kernels()->gemm;
-    bool q8 = m->quant == QTF_Q8;
-    void (*kernel)(const qtf_tile *) = q8 ? gemm->q8 : gemm->f32;
-    int64_t n_tiles = ceil_div(rows, q8 ? gemm->q8_rows : gemm->f32_rows);
-    int64_t n_groups = q8 ? ceil_div(m->k, m->group) : 0;
-    size_t panel_bytes =
-        QTF_PANEL * (q8 ? (size_t)ceil_div(m->k, 4) * 4 : (size_t)m->k * sizeof(float));
+    const struct {
+        void (*run)(const qtf_tile *);
+        int rows;
+    } kernels[] = {[QTF_F32] = {gemm->f32, gemm->f32_rows},
+                   [QTF_Q8] = {gemm->q8, gemm->q8_rows},
+                   [QTF_Q4] = {gemm->q4, gemm->q4_rows}},
+      kernel = kernels[m->quant];
+    int64_t n_tiles = ceil_div(rows, kernel.rows);
+    int64_t n_groups = m->group ? ceil_div(m->k, m->group) : 0;
+    size_t panel_bytes = qtf_matrix_data_bytes(m) / (size_t)ceil_div(m->n, QTF_PANEL);
     for (int64_t col = 0; col < cols; col += QTF_PANEL) {
         int64_t p = panel0 + col / QTF_PANEL;
         /* Tiles of nearly equal height: the last one is not a slow, low one. */
         for (int64_t i = 0; i < n_tiles; i++) {
             int64_t top = rows * i / n_tiles, row = row0 + top;
-            kernel(&(qtf_tile){
+            kernel.run(&(qtf_tile){
                 .x = (const char *)a->x + (size_t)row * a->stride,
                 .x_stride = a->stride,
-                .x_scales = q8 ? a->scales + row * n_groups : NULL,
-                .x_starts = q8 ? a->starts + row * n_groups : NULL,
+                .x_scales = a->scales ? a->scales + row * n_groups : NULL,
+                .x_starts = a->starts ? a->starts + row * n_groups * n_starts(m->quant) : NULL,
                 .w = (const char *)m->data + (size_t)p * panel_bytes,
-                .w_scales = q8 ? m->scales + p * n_groups * QTF_PANEL : NULL,
+                .w_scales = m->scales ? m->scales + p * n_groups * QTF_PANEL : NULL,
                 .k = m->k,
                 .group = m->group,
                 .n_groups = n_groups,

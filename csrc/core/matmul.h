@@ -37,7 +37,7 @@
 #include "core/status.h"
 #include "kernels/gemm.h"
 
-typedef enum { QTF_F32 = 0, QTF_Q8 } qtf_quant;
+typedef enum { QTF_F32 = 0, QTF_Q8, QTF_Q4 } qtf_quant;
 
 /* Element types that weights come in; QTF_BF16 and QTF_F16 are 16-bit words in memory. */
 typedef enum { QTF_SRC_F32 = 0, QTF_SRC_F16, QTF_SRC_BF16 } qtf_source_type;
@@ -46,9 +46,9 @@ typedef enum { QTF_SRC_F32 = 0, QTF_SRC_F16, QTF_SRC_BF16 } qtf_source_type;
 typedef struct {
     qtf_quant quant;
     int64_t n, k;
-    int64_t group; /* QTF_Q8: a multiple of 4, at most 4096; QTF_F32: 0 */
+    int64_t group; /* QTF_Q8: a multiple of 4, at most 4096; QTF_Q4: QTF_Q4_GROUP; QTF_F32: 0 */
     void *data;
-    float *scales; /* NULL for QTF_F32 */
+    float *scales; /* QTF_Q8 alone, else NULL */
 } qtf_matrix;
 
 /* Bytes of data and of scales that a packed matrix of this shape needs; 0 when a size overflows. */
@@ -57,12 +57,14 @@ size_t qtf_matrix_scale_bytes(const qtf_matrix *matrix);
 
 /*
  * Pack rows [row0, row0 + n_rows) of the matrix from source [n_rows, k], row-major, in parallel.
- * Column j is multiplied by column_scales[j] first, unless column_scales is NULL.
+ * Column j is multiplied by column_scales[j] first, unless column_scales is NULL. For QTF_Q4 the
+ * square of a rounding error in column j counts importance[j], from 0 to 1e6; NULL: each alike.
  * The call that packs the last row writes the padding too. QTF_NOT_FINITE when a source value is
  * NaN or infinite; then the rows are unusable.
  */
 qtf_status qtf_matrix_pack(qtf_matrix *matrix, int64_t row0, int64_t n_rows, const void *source,
-                           qtf_source_type type, const float *column_scales);
+                           qtf_source_type type, const float *column_scales,
+                           const float *importance);
 
 /*
  * Row ids[i] of the matrix as float: out [n_ids, k]. Each id must be in [0, n): QTF_BAD_ARGUMENT
@@ -72,22 +74,22 @@ qtf_status qtf_matrix_rows(const qtf_matrix *matrix, const int64_t *ids, int64_t
 
 /*
  * Rows of x made ready for products with matrices of one quant, k and group: borrowed as they are
- * for QTF_F32, quantised once for QTF_Q8, in the form that the instruction set in use wants. Owned
- * memory is freed by qtf_activations_free.
+ * for QTF_F32, quantised once for the others, in the form that the instruction set in use wants.
+ * Owned memory is freed by qtf_activations_free.
  */
 typedef struct {
     int64_t rows, k;
     qtf_quant quant;
     int64_t group;
     size_t stride;   /* bytes between rows */
-    const void *x;   /* QTF_F32: borrowed, float [rows][k]; QTF_Q8: owned, see qtf_gemm */
-    float *scales;   /* QTF_Q8: owned, [rows][n_groups] */
-    int32_t *starts; /* QTF_Q8: owned, [rows][n_groups], see qtf_gemm */
+    const void *x;   /* QTF_F32: borrowed, float [rows][k]; else owned, see qtf_gemm */
+    float *scales;   /* owned, [rows][n_groups]; NULL for QTF_F32 */
+    int32_t *starts; /* owned, [rows][n_groups], for QTF_Q4 [rows][2 * n_groups], see qtf_gemm */
 } qtf_activations;
 
 /*
  * x: [rows, k], k the matrix's. QTF_NOT_FINITE when x holds NaN or infinity and the quant is
- * QTF_Q8. On failure there is nothing to free, and freeing is harmless.
+ * not QTF_F32. On failure there is nothing to free, and freeing is harmless.
  */
 qtf_status qtf_activations_init(qtf_activations *activations, const float *x, int64_t rows,
                                 const qtf_matrix *matrix);

@@ -21,8 +21,15 @@ static size_t product(int64_t a, int64_t b, int64_t c) {
 }
 
 size_t qtf_matrix_data_bytes(const qtf_matrix *m) {
-    int64_t width = m->quant == QTF_Q8 ? 4 * ceil_div(m->k, 4) : m->k * (int64_t)sizeof(float);
-    return product(ceil_div(m->n, QTF_PANEL), QTF_PANEL, width);
+    int64_t panels = ceil_div(m->n, QTF_PANEL);
+    switch (m->quant) {
+    case QTF_Q8:
+        return product(panels, QTF_PANEL, 4 * ceil_div(m->k, 4));
+    case QTF_Q4:
+        return product(panels, ceil_div(m->k, QTF_Q4_GROUP), sizeof(qtf_q4_block));
+    default:
+        return product(panels, QTF_PANEL * (int64_t)sizeof(float), m->k);
+    }
 }
 
 size_t qtf_matrix_scale_bytes(const qtf_matrix *m) {
@@ -37,7 +44,7 @@ typedef struct {
     qtf_matrix *matrix;
     const char *source;
     qtf_source_type type;
-    const float *column_scales;
+    const float *column_scales, *importance;
     int64_t row0, n_rows, panel0;
     atomic_bool not_finite;
 } pack_job;
@@ -102,6 +109,33 @@ static bool put_q8(uint8_t *panel, float *scale, int col, const float *values, i
     return true;
 }
 
+/* One group of one column; NULL values stand for zeros. */
+static bool put_q4(qtf_q4_block *block, int col, const float *values, const float *importance,
+                   int64_t n) {
+    float x[QTF_Q4_GROUP] = {0}, weights[QTF_Q4_GROUP] = {0};
+    qtf_q4_group group = {0};
+    for (int64_t i = 0; values && i < n; i++) {
+        x[i] = values[i];
+        weights[i] = importance ? importance[i] : 1.0f;
+    }
+    if (values && !qtf_active_kernels()->gemm.quantise_q4(x, weights, &group)) {
+        return false;
+    }
+    uint32_t bits;
+    memcpy(&bits, &group.d, sizeof bits);
+    block->d[col] = (uint16_t)(bits >> 16);
+    for (int run = 0; run < QTF_Q4_RUNS; run++) {
+        block->scales[run][col] = group.scales[run];
+        block->minima[run / 2][col][run % 2] = group.minima[run];
+    }
+    for (int i = 0; i < QTF_Q4_GROUP; i++) {
+        uint8_t *byte = block->codes[0][0] + 64 * (i / 4) + 4 * (col % 16) + i % 4;
+        *byte = col < 16 ? (uint8_t)((*byte & 0xf0) | group.codes[i])
+                         : (uint8_t)((*byte & 0x0f) | group.codes[i] << 4);
+    }
+    return true;
+}
+
 /* The rows of one panel that the job has, group by group so that what is written stays in cache. */
 static void pack_panel(void *context, int64_t task) {
     pack_job *job = context;
@@ -109,7 +143,7 @@ static void pack_panel(void *context, int64_t task) {
     float buffer[QTF_MAX_GROUP];
     int64_t p = job->panel0 + task, end = job->row0 + job->n_rows;
     bool pads = end == m->n;
-    int64_t step = m->quant == QTF_Q8 ? m->group : QTF_K_BLOCK;
+    int64_t step = m->quant == QTF_F32 ? QTF_K_BLOCK : m->group;
     int64_t k4 = ceil_div(m->k, 4), n_groups = ceil_div(m->k, step);
     bool ok = true;
     for (int64_t g = 0; g < n_groups; g++) {
@@ -124,6 +158,9 @@ static void pack_panel(void *context, int64_t task) {
             if (m->quant == QTF_Q8) {
                 ok &= put_q8((uint8_t *)m->data + p * k4 * 4 * QTF_PANEL,
                              m->scales + (p * n_groups + g) * QTF_PANEL + col, col, values, k0, n);
+            } else if (m->quant == QTF_Q4) {
+                ok &= put_q4((qtf_q4_block *)m->data + p * n_groups + g, col, values,
+                             job->importance ? job->importance + k0 : NULL, n);
             } else {
                 ok &= put_f32((float *)m->data + p * m->k * QTF_PANEL, col, values, k0, n);
             }
@@ -135,7 +172,8 @@ static void pack_panel(void *context, int64_t task) {
 }
 
 qtf_status qtf_matrix_pack(qtf_matrix *matrix, int64_t row0, int64_t n_rows, const void *source,
-                           qtf_source_type type, const float *column_scales) {
+                           qtf_source_type type, const float *column_scales,
+                           const float *importance) {
     if (row0 < 0 || n_rows < 1 || n_rows > matrix->n - row0 || matrix->k < 1) {
         return QTF_BAD_ARGUMENT;
     }
@@ -143,7 +181,11 @@ qtf_status qtf_matrix_pack(qtf_matrix *matrix, int64_t row0, int64_t n_rows, con
         (matrix->group < 4 || matrix->group > QTF_MAX_GROUP || matrix->group % 4)) {
         return QTF_BAD_ARGUMENT;
     }
-    pack_job job = {matrix, source, type, column_scales, row0, n_rows, row0 / QTF_PANEL, false};
+    if (matrix->quant == QTF_Q4 && matrix->group != QTF_Q4_GROUP) {
+        return QTF_BAD_ARGUMENT;
+    }
+    pack_job job = {matrix, source,           type, column_scales, importance, row0,
+                    n_rows, row0 / QTF_PANEL, false};
     int64_t panels = ceil_div(row0 + n_rows, QTF_PANEL) - job.panel0;
     qtf_status status = qtf_parallel_for(panels, pack_panel, &job);
     return status == QTF_OK && atomic_load(&job.not_finite) ? QTF_NOT_FINITE : status;
@@ -155,18 +197,14 @@ typedef struct {
     float *out;
 } rows_job;
 
-static void read_row(void *context, int64_t task) {
-    const rows_job *job = context;
-    const qtf_matrix *m = job->matrix;
-    float *out = job->out + task * m->k;
-    int64_t p = job->ids[task] / QTF_PANEL, col = job->ids[task] % QTF_PANEL;
-    if (m->quant == QTF_F32) {
-        const float *data = (const float *)m->data + p * m->k * QTF_PANEL + col;
-        for (int64_t i = 0; i < m->k; i++) {
-            out[i] = data[QTF_PANEL * i];
-        }
-        return;
+static void read_f32(const qtf_matrix *m, int64_t p, int col, float *out) {
+    const float *data = (const float *)m->data + p * m->k * QTF_PANEL + col;
+    for (int64_t i = 0; i < m->k; i++) {
+        out[i] = data[QTF_PANEL * i];
     }
+}
+
+static void read_q8(const qtf_matrix *m, int64_t p, int col, float *out) {
     int64_t n_groups = ceil_div(m->k, m->group);
     const uint8_t *data = (const uint8_t *)m->data + p * ceil_div(m->k, 4) * 4 * QTF_PANEL;
     const float *scales = m->scales + p * n_groups * QTF_PANEL + col;
@@ -178,6 +216,29 @@ static void read_row(void *context, int64_t task) {
             out[i] = (float)weight * scale;
         }
     }
+}
+
+static void read_q4(const qtf_matrix *m, int64_t p, int col, float *out) {
+    const qtf_q4_block *block = (const qtf_q4_block *)m->data + p * ceil_div(m->k, QTF_Q4_GROUP);
+    for (int64_t i = 0; i < m->k; i++) {
+        const qtf_q4_block *b = block + i / QTF_Q4_GROUP;
+        int at = (int)(i % QTF_Q4_GROUP), run = at / QTF_Q4_RUN;
+        int code = b->codes[0][0][64 * (at / 4) + 4 * (col % 16) + at % 4];
+        code = col < 16 ? code & 15 : code >> 4;
+        uint32_t bits = (uint32_t)b->d[col] << 16;
+        float d;
+        memcpy(&d, &bits, sizeof d);
+        out[i] = (float)(b->scales[run][col] * code - b->minima[run / 2][col][run % 2]) * d;
+    }
+}
+
+static void read_row(void *context, int64_t task) {
+    static void (*const read[])(const qtf_matrix *, int64_t, int, float *) = {
+        [QTF_F32] = read_f32, [QTF_Q8] = read_q8, [QTF_Q4] = read_q4};
+    const rows_job *job = context;
+    const qtf_matrix *m = job->matrix;
+    int64_t id = job->ids[task];
+    read[m->quant](m, id / QTF_PANEL, (int)(id % QTF_PANEL), job->out + task * m->k);
 }
 
 qtf_status qtf_matrix_rows(const qtf_matrix *matrix, const int64_t *ids, int64_t n_ids,

@@ -14,10 +14,12 @@ QTF_TARGET_BEGIN("avx2,fma,f16c")
 #define QTF_F32_ROWS 6
 #define QTF_F32_VECS 1
 #include "kernels/gemm_f32_body.h"
+#include "kernels/gemm_q4_avx2.h"
 #include "kernels/gemm_q8_avx2.h"
 #include "kernels/gemm_quantise_body.h"
 #include "kernels/layers_body.h"
 #include "kernels/loss_body.h"
+#include "kernels/q4_quantise_body.h"
 
 static void qtf_exp_f32__avx2(const float *x, float *out, size_t n) {
     exp_f32_body(x, out, n);
@@ -25,6 +27,10 @@ static void qtf_exp_f32__avx2(const float *x, float *out, size_t n) {
 
 static void qtf_gemm_q8__avx2(const qtf_tile *tile) {
     avx2_q8_tile(tile);
+}
+
+static void qtf_gemm_q4__avx2(const qtf_tile *tile) {
+    avx2_q4_tile(tile);
 }
 
 static void qtf_gemm_f32__avx2(const qtf_tile *tile) {
@@ -38,6 +44,15 @@ static int qtf_quantise_row__avx2(const float *x, int64_t k, int64_t group, void
 
 static float qtf_quantise_i8__avx2(const float *x, int64_t n, int8_t *q) {
     return quantise_i8_body(x, n, q);
+}
+
+static int qtf_quantise_row_q4__avx2(const float *x, int64_t k, int8_t *q, float *scales,
+                                     int32_t *starts) {
+    return quantise_row_q4_body(x, k, q, scales, starts);
+}
+
+static int qtf_quantise_q4__avx2(const float *x, const float *importance, qtf_q4_group *group) {
+    return quantise_q4_body(x, importance, group);
 }
 
 /* Reads and writes whole vectors, then the rest one by one. */
@@ -130,12 +145,16 @@ static void qtf_top_k__avx2(const float *logits, int n, int32_t first_id, qtf_ca
 void qtf_fill_avx2(qtf_kernels *table) {
     table->exp_f32 = qtf_exp_f32__avx2;
     table->gemm.q8_rows = AVX2_Q8_TILE_ROWS;
+    table->gemm.q4_rows = AVX2_Q4_TILE_ROWS;
     table->gemm.f32_rows = QTF_F32_ROWS;
     table->gemm.x_bytes = 2;
     table->gemm.q8 = qtf_gemm_q8__avx2;
+    table->gemm.q4 = qtf_gemm_q4__avx2;
     table->gemm.f32 = qtf_gemm_f32__avx2;
     table->gemm.quantise_row = qtf_quantise_row__avx2;
     table->gemm.quantise_i8 = qtf_quantise_i8__avx2;
+    table->gemm.quantise_row_q4 = qtf_quantise_row_q4__avx2;
+    table->gemm.quantise_q4 = qtf_quantise_q4__avx2;
     table->gemm.widen_f16 = qtf_widen_f16__avx2;
     table->gemm.widen_bf16 = qtf_widen_bf16__avx2;
     table->rms_norm = qtf_rms_norm__avx2;

@@ -14,10 +14,12 @@ QTF_TARGET_BEGIN("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")
 #define QTF_F32_ROWS 12
 #define QTF_F32_VECS 2
 #include "kernels/gemm_f32_body.h"
+#include "kernels/gemm_q4_avx512vnni.h"
 #include "kernels/gemm_q8_avx512vnni.h"
 #include "kernels/gemm_quantise_body.h"
 #include "kernels/layers_body.h"
 #include "kernels/loss_body.h"
+#include "kernels/q4_quantise_body.h"
 
 static void qtf_exp_f32__avx512vnni(const float *x, float *out, size_t n) {
     exp_f32_body(x, out, n);
@@ -25,6 +27,10 @@ static void qtf_exp_f32__avx512vnni(const float *x, float *out, size_t n) {
 
 static void qtf_gemm_q8__avx512vnni(const qtf_tile *tile) {
     switch (tile->rows) { QTF_CASES_12(vnni_q8_rows, tile) }
+}
+
+static void qtf_gemm_q4__avx512vnni(const qtf_tile *tile) {
+    switch (tile->rows) { QTF_CASES_12(vnni_q4_rows, tile) }
 }
 
 static void qtf_gemm_f32__avx512vnni(const qtf_tile *tile) {
@@ -38,6 +44,16 @@ static int qtf_quantise_row__avx512vnni(const float *x, int64_t k, int64_t group
 
 static float qtf_quantise_i8__avx512vnni(const float *x, int64_t n, int8_t *q) {
     return quantise_i8_body(x, n, q);
+}
+
+static int qtf_quantise_row_q4__avx512vnni(const float *x, int64_t k, int8_t *q, float *scales,
+                                           int32_t *starts) {
+    return quantise_row_q4_body(x, k, q, scales, starts);
+}
+
+static int qtf_quantise_q4__avx512vnni(const float *x, const float *importance,
+                                       qtf_q4_group *group) {
+    return quantise_q4_body(x, importance, group);
 }
 
 static void qtf_rms_norm__avx512vnni(const float *x, const float *weight, float eps, float *out,
@@ -108,12 +124,16 @@ static void qtf_top_k__avx512vnni(const float *logits, int n, int32_t first_id, 
 void qtf_fill_avx512vnni(qtf_kernels *table) {
     table->exp_f32 = qtf_exp_f32__avx512vnni;
     table->gemm.q8_rows = VNNI_ROWS;
+    table->gemm.q4_rows = VNNI_ROWS;
     table->gemm.f32_rows = QTF_F32_ROWS;
     table->gemm.x_bytes = 1;
     table->gemm.q8 = qtf_gemm_q8__avx512vnni;
+    table->gemm.q4 = qtf_gemm_q4__avx512vnni;
     table->gemm.f32 = qtf_gemm_f32__avx512vnni;
     table->gemm.quantise_row = qtf_quantise_row__avx512vnni;
     table->gemm.quantise_i8 = qtf_quantise_i8__avx512vnni;
+    table->gemm.quantise_row_q4 = qtf_quantise_row_q4__avx512vnni;
+    table->gemm.quantise_q4 = qtf_quantise_q4__avx512vnni;
     table->rms_norm = qtf_rms_norm__avx512vnni;
     table->layer_norm = qtf_layer_norm__avx512vnni;
     table->gelu = qtf_gelu__avx512vnni;

@@ -11,10 +11,12 @@
 #define QTF_F32_ROWS 2
 #define QTF_F32_VECS 1
 #include "kernels/gemm_f32_body.h"
+#include "kernels/gemm_q4_baseline.h"
 #include "kernels/gemm_q8_baseline.h"
 #include "kernels/gemm_quantise_body.h"
 #include "kernels/layers_body.h"
 #include "kernels/loss_body.h"
+#include "kernels/q4_quantise_body.h"
 
 static void qtf_exp_f32__baseline(const float *x, float *out, size_t n) {
     exp_f32_body(x, out, n);
@@ -23,6 +25,11 @@ static void qtf_exp_f32__baseline(const float *x, float *out, size_t n) {
 static void qtf_gemm_q8__baseline(const qtf_tile *tile) {
     (void)tile->rows; /* 1 */
     baseline_q8_row(tile);
+}
+
+static void qtf_gemm_q4__baseline(const qtf_tile *tile) {
+    (void)tile->rows; /* 1 */
+    baseline_q4_row(tile);
 }
 
 static void qtf_gemm_f32__baseline(const qtf_tile *tile) {
@@ -36,6 +43,15 @@ static int qtf_quantise_row__baseline(const float *x, int64_t k, int64_t group, 
 
 static float qtf_quantise_i8__baseline(const float *x, int64_t n, int8_t *q) {
     return quantise_i8_body(x, n, q);
+}
+
+static int qtf_quantise_row_q4__baseline(const float *x, int64_t k, int8_t *q, float *scales,
+                                         int32_t *starts) {
+    return quantise_row_q4_body(x, k, q, scales, starts);
+}
+
+static int qtf_quantise_q4__baseline(const float *x, const float *importance, qtf_q4_group *group) {
+    return quantise_q4_body(x, importance, group);
 }
 
 static void qtf_widen_f16__baseline(const uint16_t *x, float *out, int64_t n) {
@@ -131,12 +147,16 @@ static void qtf_top_k__baseline(const float *logits, int n, int32_t first_id, qt
 void qtf_fill_baseline(qtf_kernels *table) {
     table->exp_f32 = qtf_exp_f32__baseline;
     table->gemm.q8_rows = 1;
+    table->gemm.q4_rows = 1;
     table->gemm.f32_rows = QTF_F32_ROWS;
     table->gemm.x_bytes = 1;
     table->gemm.q8 = qtf_gemm_q8__baseline;
+    table->gemm.q4 = qtf_gemm_q4__baseline;
     table->gemm.f32 = qtf_gemm_f32__baseline;
     table->gemm.quantise_row = qtf_quantise_row__baseline;
     table->gemm.quantise_i8 = qtf_quantise_i8__baseline;
+    table->gemm.quantise_row_q4 = qtf_quantise_row_q4__baseline;
+    table->gemm.quantise_q4 = qtf_quantise_q4__baseline;
     table->gemm.widen_f16 = qtf_widen_f16__baseline;
     table->gemm.widen_bf16 = qtf_widen_bf16__baseline;
     table->rms_norm = qtf_rms_norm__baseline;

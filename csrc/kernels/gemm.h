@@ -5,17 +5,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/q4.h"
+
 enum { QTF_PANEL = 32, QTF_K_BLOCK = 256, QTF_MAX_GROUP = 4096 };
 
 /*
  * One tile: rows of x times one panel of 32 columns of w, packed as core/matmul.h says. q8 rows are
- * padded with zeros to a whole number of four k, and hold what qtf_gemm.quantise_row wrote.
+ * padded with zeros to a whole number of four k, and hold what qtf_gemm.quantise_row wrote; q4 rows
+ * are what qtf_gemm.quantise_row_q4 wrote.
  */
 typedef struct {
     const void *x;           /* first row: float, or quantised */
     size_t x_stride;         /* bytes between rows */
-    const float *x_scales;   /* q8: [rows][n_groups] */
-    const int32_t *x_starts; /* q8: [rows][n_groups], where the integer sums start */
+    const float *x_scales;   /* q8, q4: [rows][n_groups] */
+    const int32_t *x_starts; /* q8: [rows][n_groups], where the integer sums start; q4: see there */
     const void *w;           /* the panel */
     const float *w_scales;   /* q8: [n_groups][32] */
     int64_t k, group, n_groups;
@@ -23,17 +26,18 @@ typedef struct {
     const float *residual; /* as out, or NULL */
     float *out;            /* out[row * stride + col] = product + bias + residual */
     size_t stride;
-    int rows; /* 1 … q8_rows or f32_rows */
+    int rows; /* 1 … q8_rows, q4_rows or f32_rows */
     int cols; /* 1 … 32 */
 } qtf_tile;
 
 /* The kernels for matrix products of one instruction set. They belong together: see x_bytes. */
 typedef struct {
-    int q8_rows, f32_rows; /* most rows in a tile */
-    int x_bytes;           /* bytes that q8 and quantise_row use for one quantised activation */
+    int q8_rows, q4_rows, f32_rows; /* most rows in a tile */
+    int x_bytes; /* bytes that q8 and quantise_row use for one quantised activation */
 
     /* Integer sums are exact; a group's sum is then added as matmul.h says. */
     void (*q8)(const qtf_tile *tile);
+    void (*q4)(const qtf_tile *tile);
     void (*f32)(const qtf_tile *tile);
 
     /*
@@ -44,10 +48,22 @@ typedef struct {
                         int32_t *starts);
 
     /*
+     * The same for q4: n_groups = ceil(k / 128), q [128 * n_groups], scales [n_groups]; starts [2 *
+     * n_groups], each the negative sums of two runs' integers, the first in the lower 16 bits.
+     */
+    int (*quantise_row_q4)(const float *x, int64_t k, int8_t *q, float *scales, int32_t *starts);
+
+    /*
      * Quantise n weights of one row and group to -127 … 127. Returns their scale, or -1 when one is
      * NaN or infinite.
      */
     float (*quantise_i8)(const float *x, int64_t n, int8_t *q);
+
+    /*
+     * Quantise 128 weights of one row; importance [128], not negative, is how much the square of
+     * each one's error counts. False when a weight is NaN or infinite.
+     */
+    int (*quantise_q4)(const float *x, const float *importance, qtf_q4_group *group);
 
     /* Widen n values exactly. */
     void (*widen_f16)(const uint16_t *x, float *out, int64_t n);

@@ -23,6 +23,12 @@
 #define AVX2_Q8(i)                                                                                 \
     "vpmaddubsw %%ymm12, %%ymm13, %%ymm14\nvpmaddwd %%ymm13, %%ymm14, %%ymm14\n"                   \
     "vpaddd %%ymm14, %%ymm" #i ", %%ymm" #i "\n"
+/* Products of a run of 8 steps are added up in 16 bits, then widened: accumulator i with xmm15. */
+#define AVX2_Q4_STEP "vpmaddubsw %%ymm12, %%ymm13, %%ymm14\nvpaddw %%ymm14, %%ymm15, %%ymm15\n"
+#define AVX2_Q4(i)                                                                                 \
+    "vpmaddubsw %%ymm12, %%ymm13, %%ymm15\n" AVX2_Q4_STEP AVX2_Q4_STEP AVX2_Q4_STEP AVX2_Q4_STEP   \
+        AVX2_Q4_STEP AVX2_Q4_STEP AVX2_Q4_STEP                                                     \
+    "vpmaddwd %%ymm13, %%ymm15, %%ymm15\nvpaddd %%ymm15, %%ymm" #i ", %%ymm" #i "\n"
 #define AVX512_F32(i) "vfmadd231ps %%zmm12, %%zmm13, %%zmm" #i "\n"
 #define AVX512_Q8(i) "vpdpbusd %%zmm12, %%zmm13, %%zmm" #i "\n"
 
@@ -38,6 +44,10 @@ static void f32_avx2(int64_t n) {
 }
 static void q8_avx2(int64_t n) {
     LOOP(REPEAT_12(AVX_ZERO) AVX_ZERO(12) AVX_ZERO(13), REPEAT_12(AVX2_Q8));
+    __asm__ volatile("vzeroupper");
+}
+static void q4_avx2(int64_t n) {
+    LOOP(REPEAT_8(AVX_ZERO) AVX_ZERO(12) AVX_ZERO(13), REPEAT_8(AVX2_Q4));
     __asm__ volatile("vzeroupper");
 }
 static void f32_avx512vnni(int64_t n) {
@@ -65,6 +75,12 @@ qtf_limit qtf_limit_q8(qtf_isa isa) {
         [QTF_ISA_AVX512VNNI] = {"vpdpbusd zmm", q8_avx512vnni, 12 * 2 * 64},
     };
     return limits[isa];
+}
+
+qtf_limit qtf_limit_q4(qtf_isa isa) {
+    static const qtf_limit avx2 = {"8 x vpmaddubsw, 7 x vpaddw, vpmaddwd + vpaddd ymm", q4_avx2,
+                                   8 * 8 * 2 * 32};
+    return isa == QTF_ISA_AVX2 ? avx2 : qtf_limit_q8(isa);
 }
 
 void qtf_limit_clock(int64_t n) {
@@ -96,6 +112,10 @@ qtf_limit qtf_limit_f32(qtf_isa isa) {
 qtf_limit qtf_limit_q8(qtf_isa isa) {
     (void)isa;
     return (qtf_limit){"none", NULL, 0};
+}
+
+qtf_limit qtf_limit_q4(qtf_isa isa) {
+    return qtf_limit_q8(isa);
 }
 
 void qtf_limit_clock(int64_t n) {

@@ -14,9 +14,10 @@ typedef struct {
     int ops;
 } qtf_limit;
 
-/* The loops for float and for 8-bit products; run is NULL where there is none for isa. */
+/* The loops for float, 8-bit and 4-bit products; run is NULL where there is none for isa. */
 qtf_limit qtf_limit_f32(qtf_isa isa);
 qtf_limit qtf_limit_q8(qtf_isa isa);
+qtf_limit qtf_limit_q4(qtf_isa isa);
 
 /* One step takes three cycles, whatever the processor does beside: a chain of multiplications. */
 void qtf_limit_clock(int64_t n);

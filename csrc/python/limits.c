@@ -74,9 +74,11 @@ static PyObject *limit(PyObject *module, PyObject *args) {
             loop = qtf_limit_f32(qtf_active_isa());
         } else if (strcmp(kind, "q8") == 0) {
             loop = qtf_limit_q8(qtf_active_isa());
+        } else if (strcmp(kind, "q4") == 0) {
+            loop = qtf_limit_q4(qtf_active_isa());
         } else if (strcmp(kind, "clock") != 0) {
             PyErr_Format(PyExc_ValueError,
-                         "kind: expected 'f32', 'q8', 'memory' or 'clock', got '%s'", kind);
+                         "kind: expected 'f32', 'q8', 'q4', 'memory' or 'clock', got '%s'", kind);
             return NULL;
         }
         name = loop.instructions;
@@ -94,8 +96,8 @@ static PyObject *limit(PyObject *module, PyObject *args) {
 
 static PyMethodDef methods[] = {
     {"limit", limit, METH_VARARGS,
-     "limit(kind, seconds=0.05, buffer=None): what is measured and its rate on all threads: 'f32' "
-     "and 'q8' operations, bytes of 'memory' read, cycles of the 'clock' times threads, a second."},
+     "limit(kind, seconds=0.05, buffer=None): what is measured and its rate on all threads: 'f32', "
+     "'q8' and 'q4' operations, bytes of 'memory' read, cycles of the 'clock' times threads, a second."},
     {NULL, NULL, 0, NULL},
 };
 

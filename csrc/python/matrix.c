@@ -10,9 +10,7 @@ typedef struct {
 
 static PyTypeObject *matrix_type;
 
-static const char *quant_name(qtf_quant quant) {
-    return quant == QTF_Q8 ? "q8" : "f32";
-}
+static const char *const quant_names[] = {[QTF_F32] = "f32", [QTF_Q8] = "q8", [QTF_Q4] = "q4"};
 
 static void matrix_dealloc(PyObject *self) {
     PyTypeObject *type = Py_TYPE(self);
@@ -29,7 +27,7 @@ static void matrix_dealloc(PyObject *self) {
 static PyObject *matrix_repr(PyObject *self) {
     const qtf_matrix *m = &((MatrixObject *)self)->matrix;
     return PyUnicode_FromFormat("<pyqtf Matrix [%lld, %lld] %s>", (long long)m->n, (long long)m->k,
-                                quant_name(m->quant));
+                                quant_names[m->quant]);
 }
 
 static PyObject *get_shape(PyObject *self, void *unused) {
@@ -40,7 +38,7 @@ static PyObject *get_shape(PyObject *self, void *unused) {
 
 static PyObject *get_quant(PyObject *self, void *unused) {
     (void)unused;
-    return PyUnicode_FromString(quant_name(((MatrixObject *)self)->matrix.quant));
+    return PyUnicode_FromString(quant_names[((MatrixObject *)self)->matrix.quant]);
 }
 
 static PyObject *get_group(PyObject *self, void *unused) {
@@ -112,7 +110,7 @@ static PyObject *matrix_dequantize(PyObject *self, PyObject *unused) {
 
 static PyGetSetDef matrix_getset[] = {
     {"shape", get_shape, NULL, "(n, k): output and input features.", NULL},
-    {"quant", get_quant, NULL, "'q8' or 'f32'.", NULL},
+    {"quant", get_quant, NULL, "'q8', 'q4' or 'f32'.", NULL},
     {"group", get_group, NULL, "Weights that share a scale along a row; 0 for f32.", NULL},
     {"nbytes", get_nbytes, NULL, "Bytes of weights and scales, padding included.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
@@ -181,7 +179,7 @@ static qtf_status allocate(qtf_matrix *m) {
     size_t data = qtf_matrix_data_bytes(m), scales = qtf_matrix_scale_bytes(m);
     m->data = data ? qtf_alloc(data, 1) : NULL;
     m->scales = scales ? qtf_alloc(scales, 1) : NULL;
-    return m->data && (m->scales || m->quant == QTF_F32) ? QTF_OK : QTF_NO_MEMORY;
+    return m->data && (m->scales || m->quant != QTF_Q8) ? QTF_OK : QTF_NO_MEMORY;
 }
 
 static MatrixObject *new_matrix(int64_t n, int64_t k, qtf_quant quant, int64_t group) {
@@ -206,18 +204,26 @@ PyObject *qtf_py_borrow_matrix(const qtf_matrix *matrix, PyObject *owner) {
 }
 
 int qtf_py_matrix_format(const char *quant, long long group, qtf_matrix *matrix) {
-    matrix->quant = strcmp(quant, "q8") == 0 ? QTF_Q8 : QTF_F32;
-    if (strcmp(quant, quant_name(matrix->quant)) != 0) {
-        PyErr_Format(PyExc_ValueError, "quant: expected 'q8' or 'f32', got '%s'", quant);
-        return -1;
+    for (int i = 0; i < (int)(sizeof quant_names / sizeof *quant_names); i++) {
+        if (strcmp(quant, quant_names[i]) != 0) {
+            continue;
+        }
+        if (i == QTF_Q8 && (group < 4 || group > QTF_MAX_GROUP || group % 4)) {
+            PyErr_Format(PyExc_ValueError, "group: expected a multiple of 4 from 4 to %d, got %lld",
+                         QTF_MAX_GROUP, group);
+            return -1;
+        }
+        if (i == QTF_Q4 && group != QTF_Q4_GROUP) {
+            PyErr_Format(PyExc_ValueError, "group: expected %d, as q4 always has, got %lld",
+                         QTF_Q4_GROUP, group);
+            return -1;
+        }
+        matrix->quant = (qtf_quant)i;
+        matrix->group = i == QTF_F32 ? 0 : group;
+        return 0;
     }
-    if (matrix->quant == QTF_Q8 && (group < 4 || group > 4096 || group % 4)) {
-        PyErr_Format(PyExc_ValueError, "group: expected a multiple of 4 from 4 to 4096, got %lld",
-                     group);
-        return -1;
-    }
-    matrix->group = matrix->quant == QTF_Q8 ? group : 0;
-    return 0;
+    PyErr_Format(PyExc_ValueError, "quant: expected 'q8', 'q4' or 'f32', got '%s'", quant);
+    return -1;
 }
 
 /* The shape of a list of arrays, stacked along their rows; -1 with an exception set. */
@@ -242,7 +248,8 @@ static int stacked_shape(PyObject *parts, long long *n, long long *k) {
 }
 
 /* Pack what an iterable gives, each array dropped before the next; -1 with an exception set. */
-static int pack_parts(qtf_matrix *m, PyObject *parts, const float *column_scales) {
+static int pack_parts(qtf_matrix *m, PyObject *parts, const float *column_scales,
+                      const float *importance) {
     PyObject *iterator = PyObject_GetIter(parts), *part;
     int64_t row0 = 0;
     for (Py_ssize_t i = 0; iterator && (part = PyIter_Next(iterator)); i++) {
@@ -260,7 +267,8 @@ static int pack_parts(qtf_matrix *m, PyObject *parts, const float *column_scales
         }
         qtf_status status;
         Py_BEGIN_ALLOW_THREADS;
-        status = qtf_matrix_pack(m, row0, rows, PyArray_DATA(array), type, column_scales);
+        status =
+            qtf_matrix_pack(m, row0, rows, PyArray_DATA(array), type, column_scales, importance);
         Py_END_ALLOW_THREADS;
         Py_DECREF(array);
         if (status != QTF_OK) {
@@ -284,15 +292,32 @@ static int pack_parts(qtf_matrix *m, PyObject *parts, const float *column_scales
     return 0;
 }
 
+/* One float for each of k columns, or NULL for None; -1 with an exception set. */
+static int column_array(PyObject *object, const char *name, int64_t k, PyArrayObject **array) {
+    *array = object == Py_None ? NULL : qtf_py_input(object, name, NPY_FLOAT32, 1);
+    if (!*array) {
+        return object == Py_None ? 0 : -1;
+    }
+    if (PyArray_DIM(*array, 0) != k) {
+        PyErr_Format(PyExc_ValueError, "%s: expected %lld elements, got %zd", name, (long long)k,
+                     (Py_ssize_t)PyArray_DIM(*array, 0));
+        Py_CLEAR(*array);
+        return -1;
+    }
+    return 0;
+}
+
 static PyObject *pack(PyObject *module, PyObject *args, PyObject *kwargs) {
     (void)module;
-    static char *names[] = {"parts", "quant", "group", "shape", "column_scales", NULL};
+    static char *names[] = {"parts",         "quant",      "group", "shape",
+                            "column_scales", "importance", NULL};
     PyObject *parts, *list = NULL, *shape = NULL, *scales_object = Py_None;
+    PyObject *importance_object = Py_None;
     const char *quant_text = "q8";
     long long group = 128, n, k;
     qtf_matrix format;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|sLO!O", names, &parts, &quant_text, &group,
-                                     &PyTuple_Type, &shape, &scales_object) ||
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|sLO!OO", names, &parts, &quant_text, &group,
+                                     &PyTuple_Type, &shape, &scales_object, &importance_object) ||
         qtf_py_matrix_format(quant_text, group, &format) < 0) {
         return NULL;
     }
@@ -313,34 +338,40 @@ static PyObject *pack(PyObject *module, PyObject *args, PyObject *kwargs) {
         }
     }
     MatrixObject *object = NULL;
-    PyArrayObject *scales = NULL;
-    if (scales_object != Py_None) {
-        scales = qtf_py_input(scales_object, "column_scales", NPY_FLOAT32, 1);
-        if (scales && PyArray_DIM(scales, 0) != k) {
-            PyErr_Format(PyExc_ValueError, "column_scales: expected %lld elements, got %zd", k,
-                         (Py_ssize_t)PyArray_DIM(scales, 0));
-            Py_CLEAR(scales);
-        }
-        if (!scales) {
+    PyArrayObject *scales = NULL, *importance = NULL;
+    if (column_array(scales_object, "column_scales", k, &scales) < 0 ||
+        column_array(importance_object, "importance", k, &importance) < 0) {
+        goto done;
+    }
+    for (int64_t i = 0; importance && i < k; i++) {
+        float value = ((const float *)PyArray_DATA(importance))[i];
+        if (!(value >= 0.0f && value <= 1e6f)) {
+            PyErr_Format(PyExc_ValueError,
+                         "importance: expected numbers from 0 to 1e6, not so at "
+                         "column %lld",
+                         (long long)i);
             goto done;
         }
     }
     object = new_matrix(n, k, format.quant, format.group);
-    if (object && pack_parts(&object->matrix, list ? list : parts,
-                             scales ? PyArray_DATA(scales) : NULL) < 0) {
+    if (object &&
+        pack_parts(&object->matrix, list ? list : parts, scales ? PyArray_DATA(scales) : NULL,
+                   importance ? PyArray_DATA(importance) : NULL) < 0) {
         Py_CLEAR(object);
     }
 done:
     Py_XDECREF(scales);
+    Py_XDECREF(importance);
     Py_XDECREF(list);
     return (PyObject *)object;
 }
 
 static PyMethodDef methods[] = {
     {"pack", (PyCFunction)(void (*)(void))pack, METH_VARARGS | METH_KEYWORDS,
-     "pack(parts, quant='q8', group=128, shape=None, column_scales=None): stack arrays [n_i, k] "
-     "along rows into one Matrix [n, k], column j times column_scales[j]; with shape given, parts "
-     "may be any iterable."},
+     "pack(parts, quant='q8', group=128, shape=None, column_scales=None, importance=None): stack "
+     "arrays [n_i, k] along rows into one Matrix [n, k], column j times column_scales[j]; with "
+     "shape given, parts may be any iterable. In q4 the squared errors of column j count "
+     "importance[j]."},
     {NULL, NULL, 0, NULL},
 };
 

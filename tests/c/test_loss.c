@@ -41,7 +41,7 @@ static void test_shape(int64_t rows, int64_t vocabulary, int64_t d, int64_t top_
     }
     qtf_matrix head = {.quant = QTF_F32, .n = vocabulary, .k = d};
     head.data = qtf_alloc(1, qtf_matrix_data_bytes(&head));
-    CHECK(qtf_matrix_pack(&head, 0, vocabulary, weights, QTF_SRC_F32, NULL) == QTF_OK);
+    CHECK(qtf_matrix_pack(&head, 0, vocabulary, weights, QTF_SRC_F32, NULL, NULL) == QTF_OK);
 
     double *nll = malloc((size_t)rows * sizeof *nll), *entropy = malloc((size_t)rows * sizeof *nll);
     int64_t *rank = malloc((size_t)rows * sizeof *rank);

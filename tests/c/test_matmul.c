@@ -32,8 +32,8 @@ static void product(qtf_quant quant, int64_t rows, int64_t n, int64_t k) {
     float *bias = values((size_t)n, 3), *out = values((size_t)(rows * n), 4);
     float *part = values((size_t)(rows * n), 5), *row = values((size_t)k, 6);
     CHECK(w && x && bias && out && part && row && allocate(&m));
-    CHECK(qtf_matrix_pack(&m, 0, 1, w, QTF_SRC_F32, NULL) == QTF_OK);
-    CHECK(n == 1 || qtf_matrix_pack(&m, 1, n - 1, w + k, QTF_SRC_F32, NULL) == QTF_OK);
+    CHECK(qtf_matrix_pack(&m, 0, 1, w, QTF_SRC_F32, NULL, NULL) == QTF_OK);
+    CHECK(n == 1 || qtf_matrix_pack(&m, 1, n - 1, w + k, QTF_SRC_F32, NULL, NULL) == QTF_OK);
     memset(out, 0, (size_t)(rows * n) * sizeof *out);
     CHECK(qtf_matmul(&m, x, rows, bias, out, out) == QTF_OK);
     float error = 0.0f;
@@ -67,7 +67,7 @@ static void product(qtf_quant quant, int64_t rows, int64_t n, int64_t k) {
     x[rows * k - 1] = NAN;
     CHECK(qtf_matmul(&m, x, rows, NULL, NULL, out) == (quant == QTF_Q8 ? QTF_NOT_FINITE : QTF_OK));
     w[n * k - 1] = INFINITY;
-    CHECK(qtf_matrix_pack(&m, 0, n, w, QTF_SRC_F32, NULL) == QTF_NOT_FINITE);
+    CHECK(qtf_matrix_pack(&m, 0, n, w, QTF_SRC_F32, NULL, NULL) == QTF_NOT_FINITE);
     free(w);
     free(x);
     free(bias);
@@ -101,9 +101,9 @@ int main(void) {
         }
     }
     qtf_matrix m = {.quant = QTF_Q8, .n = 8, .k = 8, .group = 6};
-    CHECK(qtf_matrix_pack(&m, 0, 8, NULL, QTF_SRC_F32, NULL) == QTF_BAD_ARGUMENT);
+    CHECK(qtf_matrix_pack(&m, 0, 8, NULL, QTF_SRC_F32, NULL, NULL) == QTF_BAD_ARGUMENT);
     m.group = 8;
-    CHECK(qtf_matrix_pack(&m, 4, 5, NULL, QTF_SRC_F32, NULL) == QTF_BAD_ARGUMENT);
+    CHECK(qtf_matrix_pack(&m, 4, 5, NULL, QTF_SRC_F32, NULL, NULL) == QTF_BAD_ARGUMENT);
     printf("test_matmul: %d failed\n", checks_failed);
     return checks_failed != 0;
 }
