@@ -17,6 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from pyqtf._quants import QUANTS
 from pyqtf.bench.shapes import SHAPES, write_random_model
 
 
@@ -57,7 +58,7 @@ def main() -> None:
     parser.add_argument("--tokenizer", type=Path, required=True, help="Qwen2.5's tokenizer.json")
     parser.add_argument("--stories", type=Path, required=True, help="a JSON list of texts")
     parser.add_argument("--shape", choices=SHAPES, default="qwen2.5-0.5b")
-    parser.add_argument("--quant", choices=["q8", "f32"], default="q8")
+    parser.add_argument("--quant", choices=QUANTS, default="q8")
     parser.add_argument("--folder", type=Path, help="keep the model here, and use it if it exists")
     parser.add_argument("--step", choices=["write", "measure"], help=argparse.SUPPRESS)
     args = parser.parse_args()

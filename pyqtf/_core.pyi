@@ -46,6 +46,7 @@ def pack(
     group: int = 128,
     shape: tuple[int, int] = ...,
     column_scales: NDArray[np.float32] | None = None,
+    importance: NDArray[np.float32] | None = None,
 ) -> Matrix: ...
 def packed(matrix: Matrix, /) -> tuple[NDArray[np.uint8], NDArray[np.float32]]: ...
 def from_packed(

@@ -9,13 +9,14 @@ from pathlib import Path
 
 from pyqtf import bundled, costs
 from pyqtf._memory import available_memory
+from pyqtf._quants import QUANTS
 from pyqtf.bench.estimate import estimate_seconds
 from pyqtf.formats import Tensor, hub, open_folder, read_gguf
 from pyqtf.loading import read_gguf_tokenizer
 from pyqtf.models import ModelConfig, gguf, read_config
 from pyqtf.models.registry import FAMILIES
 from pyqtf.models.saved import read_header
-from pyqtf.models.weights import QUANTS, check_tensors, full_names, needed_bytes
+from pyqtf.models.weights import check_tensors, full_names, needed_bytes
 from pyqtf.plot.table import Table
 from pyqtf.sources import Source, find_local, find_on_hub, hub_source
 from pyqtf.tokenizer import Tokenizer

@@ -97,7 +97,7 @@ def run_scaling(
         A set that comes with pyqtf, or a file for `pyqtf.read_stories`.
     out : path
         Folder for the files, made if it is missing. Each file appears whole or not at all.
-    quant : {"q8", "f32"}, optional
+    quant : {"q8", "q4", "f32"}, optional
         How to store the weights of models given by name; by default as `pyqtf.load` does.
     progress : bool, optional
         Show a progress bar; by default only on a terminal.

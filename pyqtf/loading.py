@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 
+from pyqtf._quants import QUANTS
 from pyqtf.formats import GGUF, FormatError, open_folder, read_gguf
 from pyqtf.model import Model
 from pyqtf.models import gguf
 from pyqtf.models.decoder import Decoder
 from pyqtf.models.registry import read_config
 from pyqtf.models.saved import open_saved
-from pyqtf.models.weights import QUANTS, full_names, load_weights, resolve_tied
+from pyqtf.models.weights import full_names, load_weights, resolve_tied
 from pyqtf.sources import Source, find_source
 from pyqtf.tokenizer import Tokenizer
 from pyqtf.tokenizer._files import tokenizer_json
@@ -33,10 +34,12 @@ def load(
         file that `Model.save` wrote; or a model on the Hugging Face hub: ``owner/name``, with
         ``@revision`` behind it or without, or one of its files as ``owner/name/file.gguf``. What is
         downloaded stays in huggingface_hub's cache, and with it the model loads without a network.
-    quant : {"q8", "f32"}, optional
-        How its matrices are stored: 8-bit integers with a scale for every 128 weights, or float32,
-        four times as large. By default "q8", or what a saved file holds. A GGUF file's Q8_0 keeps
-        its own scales in q8 and loses nothing; its other types are rounded once more.
+    quant : {"q8", "q4", "f32"}, optional
+        How its matrices are stored: as 8-bit integers with a scale for every 128 weights; as 4-bit
+        ones with a scale and an offset for every 32, but for the embedding and the head, which keep
+        8 bits; or as float32, four times as large as q8. By default "q8", or what a saved file
+        holds. A GGUF file's Q8_0 keeps its own scales in q8 and loses nothing; its other types are
+        rounded once more.
     revision : str, optional
         A branch, tag or commit of a model on the hub; by default its main branch.
 
@@ -57,7 +60,7 @@ def load(
         A file breaks its format, the model is of a kind that pyqtf doesn't know, or its weights
         don't fit its config. A repository that has its weights only as pickles is one.
     ValueError
-        `quant` is neither of the two, or not what a saved file holds; or `revision` is given for a
+        `quant` is none of these, or not what a saved file holds; or `revision` is given for a
         model that isn't on the hub.
     MemoryError
         The model won't fit into the memory that is free.

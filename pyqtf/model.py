@@ -39,7 +39,7 @@ class Model:
     tokenizer : Tokenizer
         Text to ids and back.
     quant : str
-        How its matrices are stored: ``"q8"`` or ``"f32"``.
+        How its matrices are stored: ``"q8"``, ``"q4"`` or ``"f32"``.
     fingerprint : str
         A hash of its config and weights as they were before quantisation.
     """

@@ -34,17 +34,20 @@ def quantize(w: NDArray[Any], quant: str = "q8", *, group: int = 128) -> Matrix:
 
     With ``"q8"`` each run of `group` weights of a row becomes integers from -127 to 127 and one
     scale, their largest magnitude divided by 127: about 8.25 bits a weight for groups of 128.
-    ``"f32"`` keeps the values and only orders them for the kernels.
+    With ``"q4"`` each run of 32 weights of a row becomes codes from 0 to 15, a scale and an offset,
+    searched for the least squared error; the scales and offsets are whole multiples of one number
+    for every 128 weights: 4.625 bits a weight. ``"f32"`` keeps the values and only orders them for
+    the kernels.
 
     Parameters
     ----------
     w : ndarray, shape (n, k)
         Weights as ``float32``, ``float16``, or ``uint16`` words that hold bfloat16; one row for
         each output feature, as in ``torch.nn.Linear.weight``.
-    quant : {"q8", "f32"}
+    quant : {"q8", "q4", "f32"}
         How to store them.
     group : int
-        Weights of a row that share a scale: a multiple of 4, at most 4096. Ignored for ``"f32"``.
+        Weights of a row that share a scale in q8: a multiple of 4, at most 4096. q4 always has 128.
 
     Returns
     -------
@@ -84,7 +87,7 @@ def matmul(
 ) -> NDArray[np.float32]:
     """Multiply rows by a weight matrix: ``x @ w.T + bias + residual``, a linear layer.
 
-    For a matrix quantised to q8 the rows of `x` are quantised too, each run of ``w.group`` values
+    For a matrix in q8 or q4 the rows of `x` are quantised too, each run of ``w.group`` values
     with a scale of its own, and the products of a run are added exactly, as integers. A row's
     result doesn't depend on the other rows in the call.
 

@@ -33,9 +33,11 @@ def dequantise(integers: np.ndarray, scales: np.ndarray, group: int) -> np.ndarr
 
 def matmul_q8(x: np.ndarray, w: np.ndarray, group: int) -> tuple[np.ndarray, np.ndarray]:
     """x [rows, k] · wᵀ, both quantised to q8, and the sum of the groups' magnitudes, in float64."""
-    x_int, x_scales = quantise_groups(x, group)
-    w_int, w_scales = quantise_groups(w, group)
-    total = np.zeros((len(x), len(w)))
+    return _add_groups(*quantise_groups(x, group), *quantise_groups(w, group), group)
+
+
+def _add_groups(x_int, x_scales, w_int, w_scales, group):
+    total = np.zeros((len(x_int), len(w_int)))
     magnitude = np.zeros_like(total)
     for g in range(x_scales.shape[1]):
         at = slice(g * group, (g + 1) * group)
@@ -44,6 +46,34 @@ def matmul_q8(x: np.ndarray, w: np.ndarray, group: int) -> tuple[np.ndarray, np.
         total += terms
         magnitude += np.abs(terms)
     return total, magnitude
+
+
+def unpack_q4(data: np.ndarray, n: int, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Integers [n, 128 * n_groups] and float64 scales [n, n_groups] from q4's packed bytes.
+
+    An integer is scale * code - minimum. A block is 32 rows by 128 columns: 32 upper halves of
+    floats, 4 x 32 scales, 2 x 32 x 2 minima, and codes of [4 runs, 8 steps, 16 rows, 4 columns],
+    where the low four bits are of rows 0 to 15 and the high ones of rows 16 to 31.
+    """
+    blocks = data.reshape(-(-n // 32), -(-k // 128), 2368)
+    panels, groups, _ = blocks.shape
+    words = np.ascontiguousarray(blocks[:, :, :64]).view("<u2").astype(np.uint32) << 16
+    scales = blocks[:, :, 64:192].reshape(panels, groups, 4, 32).astype(np.int64)
+    minima = blocks[:, :, 192:320].reshape(panels, groups, 2, 32, 2).swapaxes(3, 4)
+    bytes_ = blocks[:, :, 320:].reshape(panels, groups, 4, 8, 16, 4)
+    codes = np.concatenate([bytes_ & 15, bytes_ >> 4], axis=4)  # [..., run, step, row, column]
+    codes = codes.swapaxes(3, 4).reshape(panels, groups, 4, 32, 32).astype(np.int64)
+    integers = scales[..., None] * codes - minima.reshape(scales.shape).astype(np.int64)[..., None]
+    rows = integers.transpose(0, 3, 1, 2, 4).reshape(32 * panels, 128 * groups)
+    d = words.view(np.float32).swapaxes(1, 2).reshape(32 * panels, groups)
+    return rows[:n], d[:n].astype(np.float64)
+
+
+def matmul_q4(x: np.ndarray, data: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """x [rows, k] in groups of 128 times q4's packed bytes, as `matmul_q8`."""
+    x_int, x_scales = quantise_groups(x, 128)
+    w_int, w_scales = unpack_q4(data, n, x.shape[1])
+    return _add_groups(x_int, x_scales, w_int[:, : x.shape[1]], w_scales, 128)
 
 
 def matmul_f32(x: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

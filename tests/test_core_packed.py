@@ -19,7 +19,7 @@ def aligned(array):
     return copy
 
 
-@pytest.mark.parametrize("quant", ["q8", "f32"])
+@pytest.mark.parametrize("quant", ["q8", "q4", "f32"])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_matrix_over_copied_memory_gives_the_same_bits(quant, shape):
     rng = np.random.default_rng(1)
@@ -35,7 +35,7 @@ def test_a_matrix_over_copied_memory_gives_the_same_bits(quant, shape):
     assert again.dequantize().tobytes() == matrix.dequantize().tobytes()
 
 
-@pytest.mark.parametrize("quant", ["q8", "f32"])
+@pytest.mark.parametrize("quant", ["q8", "q4", "f32"])
 def test_every_byte_of_a_packed_matrix_is_defined(quant):
     w = np.ones((33, 131), np.float32)
     first = [part.tobytes() for part in _core.packed(_core.pack([w], quant=quant))]
@@ -61,7 +61,9 @@ def test_the_arrays_keep_the_matrix_and_the_matrix_keeps_the_arrays():
         ({"shape": (8, -1)}, "shape: expected positive sizes"),
         ({"shape": (2**62, 2**62)}, "shape: expected positive sizes"),
         ({"shape": (33, 8)}, "data: expected 512 bytes for this shape, got 256"),
-        ({"quant": "q3"}, "quant: expected 'q8' or 'f32'"),
+        ({"quant": "q3"}, "quant: expected 'q8', 'q4' or 'f32'"),
+        ({"quant": "q4", "group": 64}, "group: expected 128, as q4 always has"),
+        ({"quant": "q4"}, "data: expected 2368 bytes for this shape, got 256"),
         ({"group": 3}, "group: expected a multiple of 4"),
         ({"group": 4}, "scales: expected 256 bytes"),
         ({"data": np.zeros(256, np.int8)}, "data: expected dtype uint8"),

@@ -13,6 +13,7 @@ from pyqtf import _core, ops
 EPS = np.finfo(np.float32).eps
 ODD = [1, 15, 16, 17, 31, 32, 33, 97]
 SHAPES = [(13, n, 67) for n in ODD] + [(7, 41, k) for k in [1, 2, 3, 5, *ODD, 127, 128, 129, 509]]
+QUANTS = ["q8", "q4", "f32"]
 SHAPES += [(rows, 37, 131) for rows in range(1, 27)] + [(251, 70, 300)]
 
 
@@ -23,6 +24,14 @@ def randoms(seed: int, *shapes: tuple[int, int]) -> list[np.ndarray]:
 
 def bits(array: np.ndarray) -> np.ndarray:
     return array.view(np.uint32)
+
+
+def check_q4(x: np.ndarray, w: np.ndarray) -> None:
+    """The packed bytes mean what the format says; groups are exact as in q8."""
+    packed = _core.pack([w], "q4")
+    want, magnitude = reference.matmul_q4(x, _core.packed(packed)[0], len(w))
+    roundings = 2 * -(-x.shape[1] // 128) + 4
+    assert np.all(np.abs(_core.matmul(x, packed) - want) <= roundings * EPS * magnitude + 1e-36)
 
 
 def product(x: np.ndarray, w: np.ndarray, quant: str, group: int = 128) -> np.ndarray:
@@ -45,6 +54,12 @@ def test_q8_equals_the_oracle(isa, rows, n, k):
 
 
 @pytest.mark.parametrize(("rows", "n", "k"), SHAPES)
+def test_q4_equals_the_oracle(isa, rows, n, k):
+    x, w = randoms(rows * 1000 + n + k, (rows, k), (n, k))
+    check_q4(x, w)
+
+
+@pytest.mark.parametrize(("rows", "n", "k"), SHAPES)
 def test_f32_equals_the_oracle(isa, rows, n, k):
     x, w = randoms(rows * 1000 + n + k, (rows, k), (n, k))
     want, magnitude = reference.matmul_f32(x, w)
@@ -63,7 +78,33 @@ def test_long_groups_reach_the_largest_sums_exactly(isa):
     assert np.array_equal(product(x, w, "q8", 4096), want.astype(np.float32))
 
 
-@pytest.mark.parametrize("quant", ["q8", "f32"])
+def test_the_largest_sums_of_q4_are_exact(isa):
+    """Codes 0 and 15 times ±127 over each run: 16-bit sums reach 30 480 and wrap nowhere."""
+    k, n = 2 * 128, 64
+    rng = np.random.default_rng(3)
+    blocks = np.zeros((n // 32, k // 128, 2368), np.uint8)
+    blocks[:, :, 1:64:2] = 0x3F  # 1, the upper half of a float
+    blocks[:, :, 0:64:2] = 0x80
+    blocks[:, :, 64:192] = 17
+    blocks[1, :, 192:320] = rng.choice([0, 255], (2, 128))
+    blocks[0, :, 320:] = 0xFF
+    blocks[1, :, 320:] = rng.choice([0x00, 0x0F, 0xF0, 0xFF], (2, 2048))
+    data = np.empty(blocks.size + 64, np.uint8)
+    data = data[-data.ctypes.data % 64 :][: blocks.size]
+    data[:] = blocks.reshape(-1)
+    packed = _core.from_packed(data, np.empty(0, np.float32), (n, k), "q4", 128)
+    w, _ = reference.unpack_q4(data, n, k)
+    assert np.array_equal(packed.dequantize(), w.astype(np.float32))
+    x = np.full((7, k), 127, np.float32)
+    x[1] = -127
+    x[2, ::2] = -127
+    x[3, 64:] = 0
+    want = x.astype(np.int64) @ w.T
+    assert np.abs(want).max() == 17 * 15 * 127 * k < 2**24  # exact in float32
+    assert np.array_equal(_core.matmul(x, packed), want)
+
+
+@pytest.mark.parametrize("quant", QUANTS)
 def test_instruction_sets_with_fma_agree_bit_for_bit(quant):
     available = [i for i in _core.cpu_info()["available"] if i != "baseline"]
     before = _core.cpu_info()["isa"]
@@ -79,25 +120,26 @@ def test_instruction_sets_with_fma_agree_bit_for_bit(quant):
         assert np.array_equal(bits(results[0]), bits(other))
 
 
-@pytest.mark.parametrize("quant", ["q8", "f32"])
+@pytest.mark.parametrize("quant", QUANTS)
 def test_packing_is_the_same_on_every_instruction_set(isa, quant):
     (w,) = randoms(3, (45, 150))
-    here = _core.pack([w], quant, 32).dequantize()
+    here = _core.packed(_core.pack([w], quant))
     _core.use_isa("baseline")
-    assert np.array_equal(bits(here), bits(_core.pack([w], quant, 32).dequantize()))
+    there = _core.packed(_core.pack([w], quant))
+    assert [part.tobytes() for part in here] == [part.tobytes() for part in there]
 
 
-@pytest.mark.parametrize("quant", ["q8", "f32"])
+@pytest.mark.parametrize("quant", QUANTS)
 def test_rows_alone_equal_rows_in_a_batch(isa, quant):
     x, w = randoms(11, (50, 261), (75, 261))
-    packed = _core.pack([w], quant, 64)
+    packed = _core.pack([w], quant)
     whole = _core.matmul(x, packed)
     for start, stop in [(0, 1), (3, 4), (49, 50), (0, 11), (5, 17), (1, 14), (7, 32)]:
         part = _core.matmul(x[start:stop], packed)
         assert np.array_equal(bits(part), bits(whole[start:stop])), (start, stop)
 
 
-@pytest.mark.parametrize("quant", ["q8", "f32"])
+@pytest.mark.parametrize("quant", QUANTS)
 def test_threads_do_not_change_a_bit(isa, quant):
     x, w = randoms(12, (300, 200), (515, 200))
     packed = _core.pack([w], quant)
@@ -112,14 +154,14 @@ def test_threads_do_not_change_a_bit(isa, quant):
     assert all(np.array_equal(bits(results[0]), bits(other)) for other in results[1:])
 
 
-@pytest.mark.parametrize("quant", ["q8", "f32"])
+@pytest.mark.parametrize("quant", QUANTS)
 def test_columns_do_not_depend_on_their_neighbours(isa, quant):
     x, w = randoms(13, (9, 90), (40, 90))
     whole = product(x, w, quant)
     assert np.array_equal(bits(whole[:, 35:37]), bits(product(x, w[35:37].copy(), quant)))
 
 
-@pytest.mark.parametrize("quant", ["q8", "f32"])
+@pytest.mark.parametrize("quant", QUANTS)
 def test_bias_and_residual_are_added_in_this_order(isa, quant):
     x, w = randoms(14, (26, 50), (45, 50))
     bias, residual = randoms(15, (1, 45), (26, 45))
@@ -133,11 +175,11 @@ def test_bias_and_residual_are_added_in_this_order(isa, quant):
     assert np.array_equal(out, want)
 
 
-@pytest.mark.parametrize("quant", ["q8", "f32"])
+@pytest.mark.parametrize("quant", QUANTS)
 @pytest.mark.parametrize("f", [32, 96, 45])
 def test_swiglu_behind_the_product_changes_no_bit(isa, quant, f):
     x, w = randoms(24, (261, 70), (2 * f, 70))
-    packed = _core.pack([w], quant, 32)
+    packed = _core.pack([w], quant)
     fused = _core.matmul_swiglu(x, packed)
     assert np.array_equal(bits(fused), bits(_core.swiglu(_core.matmul(x, packed))))
     assert np.array_equal(bits(_core.matmul_swiglu(x[7:8], packed)), bits(fused[7:8]))
@@ -169,15 +211,67 @@ def test_quantised_rows_are_the_definition(isa):
         assert np.array_equal(packed.rows(ids), want[ids])
 
 
-@pytest.mark.parametrize("quant", ["q8", "f32"])
+def plain_q4(w: np.ndarray) -> np.ndarray:
+    """Each run of 32 rounded to the 16 numbers from its least to its largest, zero included."""
+    n, k = w.shape
+    runs = np.zeros((n, -(-k // 32) * 32))
+    runs[:, :k] = w
+    runs = runs.reshape(n, -1, 32)
+    low = np.minimum(runs.min(-1, keepdims=True), 0)
+    step = (np.maximum(runs.max(-1, keepdims=True), 0) - low) / 15
+    return (np.rint((runs - low) / step) * step + low).reshape(n, -1)[:, :k]
+
+
+@pytest.mark.parametrize("spread", [1, 30])
+def test_q4_rounds_better_than_plainly(isa, spread):
+    """Its scales are coarse, seventeen to a group, and its search more than makes up for it."""
+    (w,) = randoms(30, (64, 300))
+    w *= np.exp(np.random.default_rng(1).uniform(0, np.log(spread), w.shape)).astype(np.float32)
+    error = ((_core.pack([w], "q4").dequantize() - w) ** 2).mean()
+    assert error < 0.97 * ((plain_q4(w) - w) ** 2).mean()
+
+
+def test_q4_rounds_important_columns_better(isa):
+    (w,) = randoms(31, (64, 256))
+    importance = np.ones(256, np.float32)
+    importance[::16] = 100
+    errors = [
+        ((_core.pack([w], "q4", importance=given).dequantize() - w) ** 2).mean(axis=0)
+        for given in (None, importance)
+    ]
+    assert errors[1][::16].mean() < 0.5 * errors[0][::16].mean()
+    assert errors[1].mean() < 1.5 * errors[0].mean()
+    same = _core.pack([w], "q4", importance=np.full(256, 7, np.float32)).dequantize()
+    assert np.array_equal(same, _core.pack([w], "q4").dequantize())
+    for bad in (-1, np.nan, 1e7):
+        importance[5] = bad
+        with pytest.raises(
+            ValueError, match="importance: expected numbers from 0 to 1e6, not so at"
+        ):
+            _core.pack([w], "q4", importance=importance)
+    with pytest.raises(ValueError, match="importance: expected 256 elements, got 255"):
+        _core.pack([w], "q4", importance=importance[:255].copy())
+
+
+def test_columns_of_no_importance_leave_finite_weights(isa):
+    (w,) = randoms(32, (33, 128))
+    w[:, 5] *= 1e20
+    importance = np.zeros(128, np.float32)
+    assert np.isfinite(_core.pack([w], "q4", importance=importance).dequantize()).all()
+    importance[64:] = 1
+    values = _core.pack([w], "q4", importance=importance).dequantize()
+    assert np.isfinite(values).all()
+
+
+@pytest.mark.parametrize("quant", QUANTS)
 def test_parts_are_stacked_and_keep_their_types(isa, quant):
     a, b, c = randoms(17, (5, 37), (33, 37), (30, 37))
     half = b.astype(np.float16)
     words = (c.view(np.uint32) >> 16).astype(np.uint16)
-    packed = _core.pack([a, half, words], quant, 16)
+    packed = _core.pack([a, half, words], quant)
     widened = np.vstack([a, half.astype(np.float32), (words.astype(np.uint32) << 16).view("f4")])
     assert packed.shape == (68, 37)
-    assert np.array_equal(packed.dequantize(), _core.pack([widened], quant, 16).dequantize())
+    assert np.array_equal(packed.dequantize(), _core.pack([widened], quant).dequantize())
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
@@ -204,12 +298,19 @@ def test_half_precision_is_widened_exactly(isa):
 
 def test_zeros_and_denormals(isa):
     x, w = randoms(18, (4, 64), (33, 64))
-    assert not product(np.zeros_like(x), w, "q8").any()
-    assert not product(x, np.zeros_like(w), "q8").any()
+    for quant in ("q8", "q4"):
+        assert not product(np.zeros_like(x), w, quant).any()
+        assert not product(x, np.zeros_like(w), quant).any()
+        assert not product(x, w * np.float32(1e-39), quant).any()
+    check_q4(x * np.float32(1e-44), w)
+    check_q4(x * np.float32(1e-37), w * np.float32(1e30))
     check_q8(x * np.float32(1e-44), w, 32)
     check_q8(x * np.float32(1e-37), w * np.float32(1e30), 32)
     x[:, :32] = 0
     check_q8(x, w, 32)
+    w[:, 32:] = 0
+    w[4] = 0
+    check_q4(x, w)
 
 
 def test_outliers(isa):
@@ -218,6 +319,9 @@ def test_outliers(isa):
     w[:, 100] *= 1000
     check_q8(x, w, 64)
     check_q8(x * np.float32(1e30), w, 64)
+    check_q4(x * np.float32(1e30), w)
+    w[7] *= np.float32(3e34)  # 1e38: sums of squares would overflow
+    check_q4(x, w)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -228,16 +332,18 @@ def test_numbers_that_are_not_finite(isa, bad):
         broken[at] = bad
         with pytest.raises(ValueError, match="x: expected finite"):
             product(broken, w, "q8")
+        with pytest.raises(ValueError, match="x: expected finite"):
+            product(broken, w, "q4")
         row = product(broken, w, "f32")
         assert not np.isfinite(row[at[0]]).any()
         assert np.isfinite(np.delete(row, at[0], axis=0)).all()
-    for quant in ("q8", "f32"):
+    for quant in QUANTS:
         for dtype in (np.float32, np.float16):
             for at in [(0, 0), (34, 69), (20, 16)]:
                 broken = w.astype(dtype)
                 broken[at] = bad
                 with pytest.raises(ValueError, match=r"parts\[1\]: expected finite"):
-                    _core.pack([w, broken], quant, 32)
+                    _core.pack([w, broken], quant)
 
 
 @settings(max_examples=60, deadline=None)
@@ -253,6 +359,7 @@ def test_any_shape_scale_and_group(data):
         for isa in _core.cpu_info()["available"]:
             _core.use_isa(isa)
             check_q8(x, w, group)
+            check_q4(x, w)
     finally:
         _core.use_isa(before)
 
@@ -288,7 +395,7 @@ def test_arguments_are_checked():
     for group in (0, 3, 5, -4, 4100):
         with pytest.raises(ValueError, match="multiple of 4"):
             ops.quantize(w, group=group)
-    with pytest.raises(ValueError, match="'q8' or 'f32', got 'q3'"):
+    with pytest.raises(ValueError, match="'q8', 'q4' or 'f32', got 'q3'"):
         ops.quantize(w, "q3")
     with pytest.raises(TypeError, match="uint16"):
         ops.quantize(w.astype(np.float64))
@@ -303,10 +410,10 @@ def test_arguments_are_checked():
             packed.rows(np.array(ids, np.int64))
 
 
-@pytest.mark.parametrize("quant", ["q8", "f32"])
+@pytest.mark.parametrize("quant", QUANTS)
 def test_an_iterator_is_packed_as_the_list_is(quant):
     (w,) = randoms(21, (37, 20))
-    whole = _core.pack([w], quant, 8)
+    whole = _core.pack([w], quant)
     alive = []
 
     def blocks(sizes):
@@ -318,7 +425,7 @@ def test_an_iterator_is_packed_as_the_list_is(quant):
             assert alive[-1]() is None  # dropped before the next is asked for
 
     for sizes in ([37], [1, 15, 16, 5], [1] * 37):
-        packed = _core.pack(blocks(sizes), quant, 8, shape=(37, 20))
+        packed = _core.pack(blocks(sizes), quant, shape=(37, 20))
         assert packed.dequantize().tobytes() == whole.dequantize().tobytes()
         assert _core.matmul(w, packed).tobytes() == _core.matmul(w, whole).tobytes()
 

@@ -191,7 +191,7 @@ def test_hidden_states_that_overflow_are_refused(folder, tmp_path):
 
 
 def test_what_can_not_be_loaded_is_named(folder, tmp_path):
-    with pytest.raises(ValueError, match="quant must be one of q8, f32, got 'q3'"):
+    with pytest.raises(ValueError, match="quant must be one of q8, q4, f32, got 'q3'"):
         pyqtf.load(folder, quant="q3")
     with pytest.raises(
         FileNotFoundError, match="'no such' is neither a folder or file, nor a model"

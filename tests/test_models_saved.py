@@ -19,7 +19,7 @@ from pyqtf.models import saved as saved_module
 IDS = [3, 1, 4, 1, 5, 9, 2, 6]
 
 
-@pytest.fixture(scope="module", params=["q8", "f32"])
+@pytest.fixture(scope="module", params=["q8", "q4", "f32"])
 def quant(request):
     return request.param
 
@@ -63,7 +63,7 @@ def test_nothing_is_copied(path):
 
 def test_the_quant_of_a_saved_model_can_not_be_changed(path, quant):
     assert pyqtf.load(path, quant=quant).quant == quant
-    other = "f32" if quant == "q8" else "q8"
+    other = {"q8": "q4", "q4": "f32", "f32": "q8"}[quant]
     with pytest.raises(ValueError, match=f"holds a model in {quant}; load the original"):
         pyqtf.load(path, quant=other)
 
@@ -118,7 +118,9 @@ def rewrite(path, target, change_facts=lambda facts: None, change_tensors=lambda
         (lambda f: f["config"].update(family="bert"), "not a whole model"),
         (lambda f: f["config"].update(surprise=1), "not a whole model"),
         (lambda f: f.update(quant="q3"), "not a whole model: quant"),
-        (lambda f: f.update(groups={}), "not a whole model: 'embed'"),
+        (lambda f: f.update(matrices={}), "not a whole model: 'embed'"),
+        (lambda f: f["matrices"].update(embed=["q3", 128]), "not a whole model: quant: expected"),
+        (lambda f: f["matrices"].update(embed=[]), "not a whole model"),
         (lambda f: f.pop("special"), "not a whole model"),
     ],
 )

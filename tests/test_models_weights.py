@@ -109,7 +109,7 @@ def test_tensors_that_do_not_fit_are_named(changes, message, tmp_path):
         load(write(tmp_path, **changes))
 
 
-@pytest.mark.parametrize("quant", ["q8", "f32"])
+@pytest.mark.parametrize("quant", ["q8", "q4", "f32"])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("dtype", [np.float32, np.float16, np.uint16])
 def test_weights_that_are_not_finite_are_named(quant, value, dtype, tmp_path):
@@ -124,7 +124,7 @@ def test_weights_that_are_not_finite_are_named(quant, value, dtype, tmp_path):
         load(folder, quant)
 
 
-@pytest.mark.parametrize("quant", ["q8", "f32"])
+@pytest.mark.parametrize("quant", ["q8", "q4", "f32"])
 @pytest.mark.parametrize("tied", [True, False])
 def test_the_memory_is_known_before(quant, tied, tmp_path):
     config, _, weights = load(write(tmp_path, tied=tied), quant)

@@ -11,12 +11,21 @@
  *          scales: float [n_panels][n_groups][32]; group g covers k in [g * group, (g + 1) *
  * group).
  *
+ * QTF_Q4   panel p: qtf_q4_block [n_groups], see kernels/q4.h; k is padded to whole blocks.
+ *
  * QTF_Q8: a weight is its integer in -127 … 127 times its group's scale. Activations are quantised
  * dynamically, one row and one group at a time. Both are quantised alike: scale = max|x| / 127, or
  * 0 when that would be subnormal; integer = x * (1 / scale), rounded to nearest, halves to even.
  * The dot product of a group is exact in 32-bit integers; groups are added in ascending order: acc
  * = fma((float)dot, x_scale * w_scale, acc). So every instruction set with a fused multiply-add
- * gives the same bits. QTF_F32: k is cut in blocks of QTF_K_BLOCK; in a block acc = fma(x, w, acc)
+ * gives the same bits.
+ *
+ * QTF_Q4: a weight is d * (scale * code - minimum): a code of 4 bits, a scale from 0 to 17 and a
+ * minimum from 0 to 255 for each run of 32, d for each group of 128, the upper half of a float.
+ * Activations are quantised as for QTF_Q8. scale * code - minimum is an integer, so a group's dot
+ * product is exact, and groups are added as in QTF_Q8, with d in place of w_scale.
+ *
+ * QTF_F32: k is cut in blocks of QTF_K_BLOCK; in a block acc = fma(x, w, acc)
  * from 0 in ascending k; block sums are added in order.
  *
  * The group, 128 unless the file says otherwise, is a compromise. A tile's share of the limit of

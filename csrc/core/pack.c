@@ -129,7 +129,7 @@ static bool put_q4(qtf_q4_block *block, int col, const float *values, const floa
         block->minima[run / 2][col][run % 2] = group.minima[run];
     }
     for (int i = 0; i < QTF_Q4_GROUP; i++) {
-        uint8_t *byte = block->codes[0][0] + 64 * (i / 4) + 4 * (col % 16) + i % 4;
+        uint8_t *byte = block->codes[i / 4] + 4 * (col % 16) + i % 4;
         *byte = col < 16 ? (uint8_t)((*byte & 0xf0) | group.codes[i])
                          : (uint8_t)((*byte & 0x0f) | group.codes[i] << 4);
     }
@@ -223,7 +223,7 @@ static void read_q4(const qtf_matrix *m, int64_t p, int col, float *out) {
     for (int64_t i = 0; i < m->k; i++) {
         const qtf_q4_block *b = block + i / QTF_Q4_GROUP;
         int at = (int)(i % QTF_Q4_GROUP), run = at / QTF_Q4_RUN;
-        int code = b->codes[0][0][64 * (at / 4) + 4 * (col % 16) + at % 4];
+        int code = b->codes[at / 4][4 * (col % 16) + at % 4];
         code = col < 16 ? code & 15 : code >> 4;
         uint32_t bits = (uint32_t)b->d[col] << 16;
         float d;

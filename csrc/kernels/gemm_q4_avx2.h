@@ -18,8 +18,8 @@ enum {
 
 /* Half a block, 16 columns. */
 typedef struct {
-    uint8_t codes[QTF_Q4_RUNS][QTF_Q4_RUN / 4][64]; /* a step is [16][4] */
-    int16_t scales[QTF_Q4_RUNS][16][2];             /* each twice */
+    uint8_t codes[QTF_Q4_GROUP / 4][64]; /* a step is [16][4] */
+    int16_t scales[QTF_Q4_RUNS][16][2];  /* each twice */
     int16_t minima[QTF_Q4_RUNS / 2][16][2];
     float d[16];
 } avx2_q4_half;
@@ -49,14 +49,13 @@ QTF_INLINE __m256 avx2_q4_d(const uint16_t *d) {
 /* Both halves of a block, h[0] and h[1]. The next panel's block is fetched meanwhile. */
 QTF_INLINE void avx2_q4_unpack(const qtf_q4_block *b, size_t panel_bytes, avx2_q4_half *h) {
     const __m256i low = _mm256_set1_epi8(15);
-    for (int i = 0; i < QTF_Q4_RUNS * QTF_Q4_RUN / 4; i++) {
-        const uint8_t *codes = b->codes[0][0] + 64 * i;
+    for (int i = 0; i < QTF_Q4_GROUP / 4; i++) {
+        const uint8_t *codes = b->codes[i];
         __builtin_prefetch(codes + panel_bytes, 0, 2);
         QTF_UNROLL for (int part = 0; part < 64; part += 32) {
             const __m256i v = avx2_load(codes + part);
-            _mm256_store_si256((__m256i *)(h[0].codes[0][0] + 64 * i + part),
-                               _mm256_and_si256(v, low));
-            _mm256_store_si256((__m256i *)(h[1].codes[0][0] + 64 * i + part),
+            _mm256_store_si256((__m256i *)(h[0].codes[i] + part), _mm256_and_si256(v, low));
+            _mm256_store_si256((__m256i *)(h[1].codes[i] + part),
                                _mm256_and_si256(_mm256_srli_epi16(v, 4), low));
         }
     }
@@ -106,10 +105,11 @@ QTF_INLINE void avx2_q4_unpack(const qtf_q4_block *b, size_t panel_bytes, avx2_q
 /* totals [rows][16] += scale * products of a run. */
 QTF_INLINE void avx2_q4_run(const avx2_q4_half *h, int run, const int8_t *x, size_t stride,
                             int32_t (*totals)[16], const int rows) {
+    const uint8_t (*codes)[64] = h->codes + QTF_Q4_RUN / 4 * run;
     __m256i acc[AVX2_Q4_ROWS][2];
     QTF_UNROLL for (int step = 0; step < QTF_Q4_RUN / 4; step++) {
-        const __m256i w0 = avx2_load(h->codes[run][step]);
-        const __m256i w1 = avx2_load(h->codes[run][step] + 32);
+        const __m256i w0 = avx2_load(codes[step]);
+        const __m256i w1 = avx2_load(codes[step] + 32);
         QTF_UNROLL for (int r = 0; r < rows; r++) {
             const int8_t *four = x + (size_t)r * stride + 4 * step;
             if (step == 0) {

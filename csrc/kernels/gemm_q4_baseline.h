@@ -10,7 +10,7 @@ QTF_INLINE void baseline_q4_block(const qtf_q4_block *b, const int8_t *x, int32_
     for (int run = 0; run < QTF_Q4_RUNS; run++) {
         int32_t low[16] = {0}, high[16] = {0};
         for (int i = 0; i < QTF_Q4_RUN; i++) {
-            const uint8_t *codes = b->codes[run][i / 4] + i % 4;
+            const uint8_t *codes = b->codes[(QTF_Q4_RUN * run + i) / 4] + i % 4;
             for (int c = 0; c < 16; c++) {
                 low[c] += x[QTF_Q4_RUN * run + i] * (codes[4 * c] & 15);
                 high[c] += x[QTF_Q4_RUN * run + i] * (codes[4 * c] >> 4);

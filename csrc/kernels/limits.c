@@ -78,7 +78,7 @@ qtf_limit qtf_limit_q8(qtf_isa isa) {
 }
 
 qtf_limit qtf_limit_q4(qtf_isa isa) {
-    static const qtf_limit avx2 = {"8 x vpmaddubsw, 7 x vpaddw, vpmaddwd + vpaddd ymm", q4_avx2,
+    static const qtf_limit avx2 = {"8 vpmaddubsw + 8 vpaddw + vpmaddwd ymm", q4_avx2,
                                    8 * 8 * 2 * 32};
     return isa == QTF_ISA_AVX2 ? avx2 : qtf_limit_q8(isa);
 }

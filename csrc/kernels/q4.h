@@ -17,7 +17,7 @@ typedef struct {
     uint8_t scales[QTF_Q4_RUNS][32];
     uint8_t minima[QTF_Q4_RUNS / 2][32][2]; /* of two runs side by side */
     /* A step is four k: low nibbles are [16][4] of the columns 0 … 15, high ones of 16 … 31. */
-    uint8_t codes[QTF_Q4_RUNS][QTF_Q4_RUN / 4][64];
+    uint8_t codes[QTF_Q4_GROUP / 4][64];
 } qtf_q4_block;
 
 /* One group of one row, quantised: code i stands for d * (scales * code - minima) of its run. */

@@ -97,7 +97,8 @@ static PyObject *limit(PyObject *module, PyObject *args) {
 static PyMethodDef methods[] = {
     {"limit", limit, METH_VARARGS,
      "limit(kind, seconds=0.05, buffer=None): what is measured and its rate on all threads: 'f32', "
-     "'q8' and 'q4' operations, bytes of 'memory' read, cycles of the 'clock' times threads, a second."},
+     "'q8' and 'q4' operations, bytes of 'memory' read, cycles of the 'clock' times threads, a "
+     "second."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyqtf import _core
+from pyqtf._quants import part_quant
 from pyqtf.models.config import ModelConfig
 from pyqtf.models.decoder import Decoder
 from pyqtf.models.weights import assemble, part_shapes
@@ -99,7 +100,7 @@ def _random_decoder(config: ModelConfig, quant: str) -> Decoder:
         if len(shape) == 1:
             parts[name] = np.full(shape, not name.endswith("bias"), np.float32)
         else:
-            kind = "f32" if name == "positions" else quant
+            kind = part_quant(name, quant)
             parts[name] = _core.pack(_rows(pool, shape), kind, 128, (shape[0], shape[1]))
     return Decoder(config, assemble(parts, config, fingerprint=""))
 

@@ -15,10 +15,10 @@ class Limits:
 
     Attributes
     ----------
-    f32, q8 : float
+    f32, q8, q4 : float
         Operations a second of the fastest loop of multiply-adds, each counted as two; assembly
         without memory accesses.
-    f32_instructions, q8_instructions : str
+    f32_instructions, q8_instructions, q4_instructions : str
         What the loops consist of.
     clock : float
         Cycles a second, all threads together: `q8` / `clock` is operations a cycle.
@@ -30,6 +30,8 @@ class Limits:
     f32_instructions: str
     q8: float
     q8_instructions: str
+    q4: float
+    q4_instructions: str
     clock: float
     memory: float
 
@@ -52,9 +54,9 @@ def measure_limits(seconds: float = 0.2) -> Limits:
     >>> limits.q8 > 0 and limits.memory > 0
     True
     """
-    f32, q8, clock = (
-        max(_core.limit(kind, seconds) for _ in range(5)) for kind in ("f32", "q8", "clock")
+    f32, q8, q4, clock = (
+        max(_core.limit(kind, seconds) for _ in range(5)) for kind in ("f32", "q8", "q4", "clock")
     )
     buffer = np.ones(2**28, np.uint8)
     memory = max(_core.limit("memory", seconds, buffer) for _ in range(5))
-    return Limits(f32[1], f32[0], q8[1], q8[0], clock[1], memory[1])
+    return Limits(f32[1], f32[0], q8[1], q8[0], q4[1], q4[0], clock[1], memory[1])

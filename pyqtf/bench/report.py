@@ -24,10 +24,11 @@ def render(result: dict[str, Any]) -> str:
         f"{result['load_peak_rss'] / 1e6:6.0f} MB after loading",
         "",
         "limits of this machine",
-        f"  {limits['f32_instructions']:36} {limits['f32'] / 1e9:8.1f} G ops/s "
-        f"{limits['f32'] / cycles:7.1f} a cycle",
-        f"  {limits['q8_instructions']:36} {limits['q8'] / 1e9:8.1f} G ops/s "
-        f"{limits['q8'] / cycles:7.1f} a cycle",
+        *(
+            f"  {limits[quant + '_instructions']:36} {limits[quant] / 1e9:8.1f} G ops/s "
+            f"{limits[quant] / cycles:7.1f} a cycle"
+            for quant in ("f32", "q8", "q4")
+        ),
         f"  {'memory read':36} {limits['memory'] / 1e9:8.1f} GB/s",
         "",
         "where the time of one long text goes",

@@ -25,7 +25,7 @@ def benchmark(
     ----------
     shape : str
         One of ``pyqtf.bench.SHAPES``.
-    quant : {"q8", "f32"}
+    quant : {"q8", "q4", "f32"}
         How the weights are stored.
     tokens : int
         Length of the long text; each token but the first gets its loss, at least 2.

@@ -7,6 +7,8 @@ import shutil
 import sys
 from typing import TYPE_CHECKING, Any
 
+from pyqtf._quants import QUANTS
+
 if TYPE_CHECKING:
     from pyqtf.evaluation.compare import Comparison
 
@@ -21,10 +23,10 @@ def add_to(commands: Any) -> None:
     parser.add_argument(
         "--quant",
         nargs=2,
-        choices=("q8", "f32"),
+        choices=QUANTS,
         default=(None, None),
         metavar=("A", "B"),
-        help="storage of each model's weights: q8 or f32",
+        help="storage of each model's weights: q8, q4 or f32",
     )
     parser.add_argument(
         "--stories",

@@ -6,6 +6,8 @@ import argparse
 import shutil
 from typing import Any
 
+from pyqtf._quants import QUANTS
+
 
 def add_to(commands: Any) -> None:
     """Add the command to argparse's subparsers."""
@@ -26,7 +28,7 @@ def add_to(commands: Any) -> None:
     parser.add_argument(
         "--out", default="pyqtf-scaling", metavar="DIR", help="where the files go (%(default)s)"
     )
-    parser.add_argument("--quant", choices=("q8", "f32"), help="storage of weights")
+    parser.add_argument("--quant", choices=QUANTS, help="storage of weights")
     parser.set_defaults(run=run)
 
 

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from pyqtf._quants import QUANTS
+
 
 def add_to(commands: Any) -> None:
     """Add the command to argparse's subparsers."""
@@ -13,7 +15,7 @@ def add_to(commands: Any) -> None:
     parser.add_argument("text", metavar="TEXT|FILE", help="a text, or a file that holds one")
     parser.add_argument("--model", required=True, metavar="NAME|PATH|ID", help="the model")
     parser.add_argument("--context", default="", metavar="TEXT", help="text the model reads before")
-    parser.add_argument("--quant", choices=("q8", "f32"), help="storage of weights")
+    parser.add_argument("--quant", choices=QUANTS, help="storage of weights")
     parser.add_argument("--top", type=int, default=10, metavar="N", help="how many tokens to list")
     parser.set_defaults(run=run)
 

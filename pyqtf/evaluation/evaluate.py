@@ -120,7 +120,7 @@ def evaluate(
         memory.
     stories : list of str, list of dict with "text", or DataFrame with a column "text"
         Other keys and columns (genre, source, ...) are carried to the result.
-    quant : {"q8", "f32"}, optional
+    quant : {"q8", "q4", "f32"}, optional
         How to store the weights of models given by name; by default as `pyqtf.load` does.
     progress : bool
         Show a progress bar.

@@ -66,7 +66,7 @@ class LanguageModel(Protocol):
 
     @property
     def quant(self) -> str:
-        """Storage of the weights: "q8" or "f32"."""
+        """Storage of the weights: "q8", "q4" or "f32"."""
 
     def token_losses(
         self, sequences: Sequence[NDArray[np.int32]], *, top_k: int = 0

@@ -404,5 +404,6 @@ def _notes(law: Curve, losses: Floats, low: float, high: float) -> list[str]:
 
 
 def _weight_bytes(row: pd.Series) -> float:
-    """About what the weights take in memory: q8 has a float32 scale for every 128 weights."""
-    return float(row["n_params"]) * {"f32": 4.0, "q8": 1.0 + 4 / 128}.get(row["quant"], math.nan)
+    """About what the weights take in memory, with the scales of each 128."""
+    per_weight = {"f32": 4.0, "q8": 1.0 + 4 / 128, "q4": 74 / 128}
+    return float(row["n_params"]) * per_weight.get(row["quant"], math.nan)

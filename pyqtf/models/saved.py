@@ -16,16 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyqtf import _core
+from pyqtf._quants import QUANTS
 from pyqtf.formats import FormatError, Tensor, save_safetensors
 from pyqtf.formats.digest import Digest
 from pyqtf.formats.safetensors import read_with_metadata
 from pyqtf.formats.strict_json import parse_object
 from pyqtf.models.config import ModelConfig
 from pyqtf.models.rope import RopeScaling
-from pyqtf.models.weights import QUANTS, Weights, assemble, part_shapes
+from pyqtf.models.weights import Weights, assemble, part_shapes
 
 # Changes with the layout of packed matrices: a file of another layout would give wrong numbers.
-_FORMAT = "pyqtf 1"
+_FORMAT = "pyqtf 2"
 
 _TOKENIZER = "tokenizer.json"
 
@@ -68,12 +69,12 @@ def write_saved(path: str | os.PathLike[str], model: SavedModel) -> None:
     OSError
         The folder is missing or can't be written.
     """
-    groups: dict[str, int] = {}
+    formats: dict[str, tuple[str, int]] = {}
     matrices: dict[str, NDArray[Any]] = {}
     vectors: dict[str, NDArray[Any]] = {}
     for name, part in _parts(model.weights):
         if isinstance(part, _core.Matrix):
-            groups[name] = part.group
+            formats[name] = (part.quant, part.group)
             matrices[f"{name}.data"], matrices[f"{name}.scales"] = _core.packed(part)
         else:
             vectors[name] = part
@@ -84,7 +85,7 @@ def write_saved(path: str | os.PathLike[str], model: SavedModel) -> None:
         "name": model.name,
         "quant": model.quant,
         "config": asdict(model.config),
-        "groups": groups,
+        "matrices": formats,
         "special": model.special,
         "fingerprint": model.weights.fingerprint,
     }
@@ -179,7 +180,7 @@ def _header(facts: dict[str, Any], tensors: dict[str, Tensor]) -> SavedHeader:
 
 def _assemble(facts: dict[str, Any], header: SavedHeader, tensors: dict[str, Tensor]) -> Weights:
     """Make the weights from checked facts and tensors; any misfit raises."""
-    groups = facts["groups"]
+    formats = facts["matrices"]
     parts: dict[str, Any] = {}
     for name, shape in part_shapes(header.config).items():
         if len(shape) == 1:
@@ -188,7 +189,5 @@ def _assemble(facts: dict[str, Any], header: SavedHeader, tensors: dict[str, Ten
                 raise FormatError(f"{name} has shape {parts[name].shape}, expected {shape}")
         else:
             data, scales = tensors[f"{name}.data"].array(), tensors[f"{name}.scales"].array()
-            # A matrix without groups is f32 whatever the others are.
-            kind = header.quant if groups[name] else "f32"
-            parts[name] = _core.from_packed(data, scales, (shape[0], shape[1]), kind, groups[name])
+            parts[name] = _core.from_packed(data, scales, (shape[0], shape[1]), *formats[name])
     return assemble(parts, header.config, facts["fingerprint"])

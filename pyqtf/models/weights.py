@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pyqtf import _core
 from pyqtf._memory import available_memory
+from pyqtf._quants import GROUP, matrix_bytes, part_quant
 from pyqtf.formats import FormatError, Tensor
 from pyqtf.formats.digest import Digest
 from pyqtf.formats.float8 import FLOAT8
@@ -24,9 +25,6 @@ from pyqtf.models.family import Family, TensorTable
 from pyqtf.models.registry import FAMILIES, IGNORED, tensor_shapes
 
 # How matrices can be stored.
-QUANTS = ("q8", "f32")
-# Weights that share a scale in q8.
-_GROUP = 128
 # What packing and scoring take beside the weights.
 _WORKING_BYTES = 100_000_000
 
@@ -193,17 +191,10 @@ def packed_bytes(config: ModelConfig, quant: str) -> int:
     >>> packed_bytes(config, "q8") < packed_bytes(config, "f32") / 3
     True
     """
-    total = 0
-    for name, shape in part_shapes(config).items():
-        if len(shape) == 1:
-            total += 4 * shape[0]
-        else:
-            # Matrices are padded to 32 rows and, in q8, to four columns.
-            rows, columns = -(-shape[0] // 32) * 32, shape[1]
-            f32 = quant == "f32" or name == "positions"
-            row = 4 * columns if f32 else -(-columns // 4) * 4 + 4 * -(-columns // _GROUP)
-            total += rows * row
-    return total
+    return sum(
+        4 * shape[0] if len(shape) == 1 else matrix_bytes(shape, part_quant(name, quant))
+        for name, shape in part_shapes(config).items()
+    )
 
 
 def needed_bytes(config: ModelConfig, quant: str) -> int:
@@ -214,10 +205,10 @@ def needed_bytes(config: ModelConfig, quant: str) -> int:
 def _check_memory(config: ModelConfig, quant: str) -> None:
     needed, free = needed_bytes(config, quant), available_memory()
     if needed > free:
-        fits = needed_bytes(config, "q8") <= free
+        fits = next((q for q in ("q8", "q4") if needed_bytes(config, q) <= free), None)
         raise MemoryError(
             f"the model in {quant} needs {needed / 1e9:.2g} GB, and {free / 1e9:.2g} GB are free; "
-            f"{'q8 would fit' if fits else 'choose a smaller model'}"
+            f"{f'{fits} would fit' if fits else 'choose a smaller model'}"
         )
 
 
@@ -235,7 +226,7 @@ def load_weights(tensors: Mapping[str, Tensor], config: ModelConfig, quant: str 
         From `pyqtf.formats.open_folder`.
     config : ModelConfig
         From `resolve_tied`.
-    quant : {"q8", "f32"}
+    quant : {"q8", "q4", "f32"}
         How matrices are stored.
 
     Raises
@@ -252,7 +243,7 @@ def load_weights(tensors: Mapping[str, Tensor], config: ModelConfig, quant: str 
     roles = FAMILIES[config.family].model
     return Weights(
         embed=embed,
-        positions=loader.matrix("positions", quant="f32") if "positions" in roles else None,
+        positions=loader.matrix("positions") if "positions" in roles else None,
         head=embed if config.tie_word_embeddings else loader.matrix("head"),
         norm=loader.vector("norm"),
         norm_bias=loader.vector("norm_bias") if "norm_bias" in roles else None,
@@ -320,7 +311,7 @@ class _Loader:
         """Return scales that move outlier channels from a norm into the matrices behind it."""
         tensors = [self._find(role, i) for role in roles]
         # The columns of [in, out] matrices are another axis: left alone.
-        if norm is None or self._quant != "q8" or self._family.transposed:
+        if norm is None or self._quant == "f32" or self._family.transposed:
             return None
         if any(tensor.dtype not in _PLAIN for tensor in tensors):
             return None
@@ -344,20 +335,20 @@ class _Loader:
         *roles: str,
         i: int = 0,
         transposed: bool = False,
-        quant: str | None = None,
         column_scales: NDArray[np.float32] | None = None,
     ) -> _core.Matrix:
         """Pack one or more tensors one below the other."""
         parts = [self._find(role, i) for role in roles]
+        quant = part_quant(roles[0], self._quant)
         try:
             for part in parts:
                 self.digest.add(part.name, part.stored())
             if transposed:
                 turned = [np.ascontiguousarray(part.array().T) for part in parts]
-                return _core.pack(turned, quant or self._quant)
+                return _core.pack(turned, quant)
             shape = (sum(part.shape[0] for part in parts), parts[0].shape[1])
             blocks = chain.from_iterable(map(self._rows, roles, parts))
-            return _core.pack(blocks, quant or self._quant, _group(parts), shape, column_scales)
+            return _core.pack(blocks, quant, _group(parts, quant), shape, column_scales)
         except ValueError:
             for part in parts:
                 _check_finite(part)
@@ -383,9 +374,9 @@ def _widen(array: NDArray[Any]) -> NDArray[np.float32]:
     return array.astype(np.float32)
 
 
-def _group(parts: Sequence[Tensor]) -> int:
-    """Return how many weights share a scale in q8: as in the file, if that is 8-bit already."""
-    return 32 if all(part.dtype == "Q8_0" for part in parts) else _GROUP
+def _group(parts: Sequence[Tensor], quant: str) -> int:
+    """Return how many weights share a scale: in q8 as in the file, if that is 8-bit already."""
+    return 32 if quant == "q8" and all(part.dtype == "Q8_0" for part in parts) else GROUP
 
 
 def _check_finite(tensor: Tensor) -> None:

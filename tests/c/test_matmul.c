@@ -23,11 +23,17 @@ static float *values(size_t n, uint32_t seed) {
 static bool allocate(qtf_matrix *m) {
     m->data = aligned_alloc(QTF_ALIGN, qtf_matrix_data_bytes(m));
     m->scales = m->quant == QTF_Q8 ? aligned_alloc(QTF_ALIGN, qtf_matrix_scale_bytes(m)) : NULL;
-    return m->data && (m->scales || m->quant == QTF_F32);
+    return m->data && (m->scales || m->quant != QTF_Q8);
 }
 
+/* For weights and activations from -1 to 1: the largest error of a weight, and of a product of k =
+ * 1 in units of sqrt(k). */
+static const float weight_error[] = {[QTF_F32] = 0.0f, [QTF_Q8] = 0.5f / 127, [QTF_Q4] = 0.11f};
+static const float product_error[] = {[QTF_F32] = 1e-6f, [QTF_Q8] = 0.012f, [QTF_Q4] = 0.12f};
+
 static void product(qtf_quant quant, int64_t rows, int64_t n, int64_t k) {
-    qtf_matrix m = {.quant = quant, .n = n, .k = k, .group = quant == QTF_Q8 ? 64 : 0};
+    static const int64_t groups[] = {[QTF_Q8] = 64, [QTF_Q4] = QTF_Q4_GROUP};
+    qtf_matrix m = {.quant = quant, .n = n, .k = k, .group = groups[quant]};
     float *w = values((size_t)(n * k), 1), *x = values((size_t)(rows * k), 2);
     float *bias = values((size_t)n, 3), *out = values((size_t)(rows * n), 4);
     float *part = values((size_t)(rows * n), 5), *row = values((size_t)k, 6);
@@ -46,7 +52,7 @@ static void product(qtf_quant quant, int64_t rows, int64_t n, int64_t k) {
             error = fmaxf(error, (float)fabs(sum - out[i * n + j]));
         }
     }
-    CHECK(error <= (quant == QTF_Q8 ? 0.012f : 1e-6f) * sqrtf((float)k) + 1e-6f);
+    CHECK(error <= product_error[quant] * sqrtf((float)k) + 1e-6f);
 
     /* The last column's panel alone, without bias, is the same. */
     qtf_activations a;
@@ -61,11 +67,11 @@ static void product(qtf_quant quant, int64_t rows, int64_t n, int64_t k) {
 
     int64_t last = n - 1;
     CHECK(qtf_matrix_rows(&m, &last, 1, row) == QTF_OK);
-    CHECK(fabsf(row[k - 1] - w[n * k - 1]) <= (quant == QTF_Q8 ? 0.5f / 127.0f : 0.0f));
+    CHECK(fabsf(row[k - 1] - w[n * k - 1]) <= weight_error[quant]);
     CHECK(qtf_matrix_rows(&m, &n, 1, row) == QTF_BAD_ARGUMENT);
 
     x[rows * k - 1] = NAN;
-    CHECK(qtf_matmul(&m, x, rows, NULL, NULL, out) == (quant == QTF_Q8 ? QTF_NOT_FINITE : QTF_OK));
+    CHECK(qtf_matmul(&m, x, rows, NULL, NULL, out) == (quant == QTF_F32 ? QTF_OK : QTF_NOT_FINITE));
     w[n * k - 1] = INFINITY;
     CHECK(qtf_matrix_pack(&m, 0, n, w, QTF_SRC_F32, NULL, NULL) == QTF_NOT_FINITE);
     free(w);
@@ -92,16 +98,21 @@ int main(void) {
                 for (int64_t rows = 1; rows < 30; rows = 2 * rows + 1) {
                     product(QTF_F32, rows, odd[i], odd[j]);
                     product(QTF_Q8, rows, odd[i], odd[j]);
+                    product(QTF_Q4, rows, odd[i], odd[j]);
                 }
             }
         }
         for (int64_t rows = 1; rows <= 13; rows++) {
             product(QTF_F32, rows, 40, 260);
             product(QTF_Q8, rows, 40, 260);
+            product(QTF_Q4, rows, 40, 260);
         }
     }
     qtf_matrix m = {.quant = QTF_Q8, .n = 8, .k = 8, .group = 6};
     CHECK(qtf_matrix_pack(&m, 0, 8, NULL, QTF_SRC_F32, NULL, NULL) == QTF_BAD_ARGUMENT);
+    m.quant = QTF_Q4;
+    CHECK(qtf_matrix_pack(&m, 0, 8, NULL, QTF_SRC_F32, NULL, NULL) == QTF_BAD_ARGUMENT);
+    m.quant = QTF_Q8;
     m.group = 8;
     CHECK(qtf_matrix_pack(&m, 4, 5, NULL, QTF_SRC_F32, NULL, NULL) == QTF_BAD_ARGUMENT);
     printf("test_matmul: %d failed\n", checks_failed);

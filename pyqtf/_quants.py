@@ -1,0 +1,47 @@
+"""How matrices are stored: what each choice of `quant` means for each part of a model."""
+
+from __future__ import annotations
+
+QUANTS = ("q8", "q4", "f32")
+# Weights that share a scale in q8, and a block of q4.
+GROUP = 128
+# Bytes of 32 rows and 128 columns in q4.
+_BLOCK_BYTES = 2368
+# What keeps 8 bits in q4; csrc/core/matmul.h says what 4 would cost.
+_EXACT = ("positions",)
+_PRECISE = ("embed", "head")
+
+
+def part_quant(name: str, quant: str) -> str:
+    """Return how a part of a model is stored.
+
+    Parameters
+    ----------
+    name : str
+        Of the part, such as ``embed`` or ``layers.0.qkv``.
+    quant : {"q8", "q4", "f32"}
+        How the model is stored.
+
+    Examples
+    --------
+    >>> part_quant("layers.0.qkv", "q4"), part_quant("head", "q4"), part_quant("positions", "q4")
+    ('q4', 'q8', 'f32')
+    """
+    if name in _EXACT:
+        return "f32"
+    return "q8" if quant == "q4" and name in _PRECISE else quant
+
+
+def matrix_bytes(shape: tuple[int, ...], quant: str) -> int:
+    """Return how much memory a packed matrix [rows, columns] takes.
+
+    Examples
+    --------
+    >>> matrix_bytes((32, 128), "q8"), matrix_bytes((32, 128), "q4")
+    (4224, 2368)
+    """
+    panels, columns = -(-shape[0] // 32), shape[1]
+    groups = -(-columns // GROUP)
+    if quant == "q4":
+        return panels * groups * _BLOCK_BYTES
+    return panels * 32 * (4 * columns if quant == "f32" else -(-columns // 4) * 4 + 4 * groups)
