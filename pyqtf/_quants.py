@@ -7,8 +7,9 @@ QUANTS = ("q8", "q4", "f32")
 GROUP = 128
 # Bytes of 32 rows and 128 columns in q4.
 _BLOCK_BYTES = 2368
-# What keeps 8 bits in q4; csrc/core/matmul.h says what 4 would cost.
+# Added to the embedding, and small: never rounded.
 _EXACT = ("positions",)
+# What keeps 8 bits in q4; csrc/core/matmul.h says what 4 would cost.
 _PRECISE = ("embed", "head")
 
 

@@ -11,6 +11,7 @@ from fake_hub import FakeHub, run_child
 from random_models import write_model
 
 import pyqtf
+from pyqtf._quants import QUANTS
 from pyqtf.bench import estimate
 from pyqtf.bench.shapes import SHAPES
 from pyqtf.cli import main
@@ -20,7 +21,7 @@ from pyqtf.formats import FormatError, read_safetensors
 from pyqtf.formats.mapped import MappedFile
 from pyqtf.models import read_config
 from pyqtf.models.registry import tensor_shapes
-from pyqtf.models.weights import QUANTS, needed_bytes
+from pyqtf.models.weights import needed_bytes
 
 SIZES = {"vocab_size": 259, "hidden_size": 64, "intermediate_size": 96, "num_attention_heads": 4}
 
@@ -82,6 +83,7 @@ def test_numbers_of_a_known_shape_without_its_weights(sparse, views, capsys, mon
     rows = {line.split()[0]: line.split()[1:] for line in out.splitlines() if " min" in line}
     assert rows == {
         "q8": ["0.61", "GB", "yes", "21", "min"],
+        "q4": ["0.45", "GB", "yes", "21", "min"],
         "f32": ["2.08", "GB", "yes", "21", "min"],
     }
     # Nothing but holes behind the header, still.
@@ -106,7 +108,7 @@ def test_too_large_a_model_is_told_so(sparse, monkeypatch):
     monkeypatch.setattr("pyqtf.describe.available_memory", lambda: free)
     monkeypatch.setattr("pyqtf.describe.estimate_seconds", lambda config, quant, lengths: 5.25)
     rows = {row[0]: row[2:] for row in inspect_model(sparse).needs().rows}
-    assert rows == {"q8": ("yes", "5.2 s"), "f32": ("no", "-")}
+    assert rows == {"q8": ("yes", "5.2 s"), "q4": ("yes", "5.2 s"), "f32": ("no", "-")}
 
 
 def test_gguf_and_saved_files_are_described_without_their_weights(tmp_path, views):
