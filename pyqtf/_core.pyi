@@ -83,12 +83,25 @@ def attention(
     scale: float,
     causal: bool,
     out: _F32 | None = None,
+    window: int = 0,
+    softcap: float = 0.0,
 ) -> _F32: ...
 def attention_weights(
-    q: _F32, k: _F32, scale: float, causal: bool, mask: _F32 | None = None
+    q: _F32,
+    k: _F32,
+    scale: float,
+    causal: bool,
+    mask: _F32 | None = None,
+    window: int = 0,
+    softcap: float = 0.0,
 ) -> _F32: ...
 def loss(
-    hidden: _F32, head: Matrix, targets: _I64, top_k: int = 0
+    hidden: _F32,
+    head: Matrix,
+    targets: _I64,
+    top_k: int = 0,
+    bias: _F32 | None = None,
+    softcap: float = 0.0,
 ) -> tuple[NDArray[np.float64], _I64, NDArray[np.float64], _I64, _F32]: ...
 
 @final

@@ -285,6 +285,8 @@ def attention(
     *,
     causal: bool = True,
     scale: float | None = None,
+    window: int | None = None,
+    softcap: float | None = None,
     return_weights: Literal[False] = False,
 ) -> _F32: ...
 @overload
@@ -296,6 +298,8 @@ def attention(
     *,
     causal: bool = True,
     scale: float | None = None,
+    window: int | None = None,
+    softcap: float | None = None,
     return_weights: Literal[True],
 ) -> tuple[_F32, _F32]: ...
 def attention(
@@ -306,6 +310,8 @@ def attention(
     *,
     causal: bool = True,
     scale: float | None = None,
+    window: int | None = None,
+    softcap: float | None = None,
     return_weights: bool = False,
 ) -> _F32 | tuple[_F32, _F32]:
     """Scaled dot-product attention of one sequence, ``softmax(scale * q kᵀ + mask) v``.
@@ -315,7 +321,7 @@ def attention(
     "GQA"): query head h uses key head ``h // (n_heads // n_kv_heads)``.
 
     Without a mask and weights to return, keys are taken tile by tile and the matrix of weights is
-    never in memory.
+    never in memory; tiles that a window hides from all queries cost nothing.
 
     Parameters
     ----------
@@ -329,6 +335,11 @@ def attention(
         Query i sees keys 0 to Tk - Tq + i only: the last query sees all. A mask comes on top.
     scale : float, optional
         ``1 / sqrt(head_dim)`` unless given.
+    window : int, optional
+        Of the keys that a causal query sees, only the last `window` (Beltagy et al., 2020,
+        "Longformer").
+    softcap : float, optional
+        A score s becomes ``softcap * tanh(s / softcap)`` (Gemma Team, 2024, "Gemma 2").
     return_weights : bool
         Return the weights as well.
 
@@ -342,7 +353,8 @@ def attention(
     Raises
     ------
     ValueError
-        If the shapes do not fit, or a causal query would see no key.
+        If the shapes do not fit, a causal query would see no key, or `window` or `softcap` is out
+        of its range.
 
     Examples
     --------
@@ -363,6 +375,10 @@ def attention(
     if keys.shape != values.shape:
         raise ValueError(f"v: expected k's shape {keys.shape}, got {values.shape}")
     factor = 1.0 / float(np.sqrt(max(head_dim, 1))) if scale is None else scale
+    if window is not None and window < 1:
+        raise ValueError(f"window: expected 1 or more keys, got {window}")
+    if softcap is not None and not softcap > 0:
+        raise ValueError(f"softcap: expected a number above 0, got {softcap}")
     if mask is None and not return_weights:
         out = _core.attention(
             np.ascontiguousarray(queries.transpose(1, 0, 2)),
@@ -372,10 +388,14 @@ def attention(
             np.array([0, n_keys]),
             factor,
             causal,
+            window=window or 0,
+            softcap=softcap or 0.0,
         )
         return np.ascontiguousarray(out.transpose(1, 0, 2))
     added = None if mask is None else _additive(mask, (n_heads, n_queries, n_keys))
-    weights = _core.attention_weights(queries, keys, factor, causal, added)
+    weights = _core.attention_weights(
+        queries, keys, factor, causal, added, window or 0, softcap or 0.0
+    )
     rows = weights.reshape(n_kv_heads, -1, n_keys)
     out = np.matmul(rows, values).reshape(queries.shape)
     return (out, weights) if return_weights else out

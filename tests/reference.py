@@ -134,21 +134,25 @@ def softmax(scores):
     return np.where(total > 0, e / np.where(total > 0, total, 1.0), 0.0)
 
 
-def attention_weights(q, k, scale, causal, mask=None):
+def attention_weights(q, k, scale, causal, mask=None, window=0, softcap=0.0):
     """q [n_heads, Tq, head_dim], k [n_kv_heads, Tk, head_dim]."""
     group = q.shape[0] // k.shape[0]
     scores = scale * np.einsum(
         "hid,hjd->hij", q.astype(np.float64), np.repeat(k.astype(np.float64), group, axis=0)
     )
+    if softcap:
+        scores = softcap * np.tanh(scores / softcap)
     if causal:
-        hidden = np.triu(np.ones(scores.shape[1:], bool), k=k.shape[1] - q.shape[1] + 1)
-        scores = np.where(hidden, -np.inf, scores)
+        last = np.arange(q.shape[1])[:, None] + k.shape[1] - q.shape[1]
+        keys = np.arange(k.shape[1])
+        seen = (keys <= last) & (keys > last - (window or k.shape[1]))
+        scores = np.where(seen, scores, -np.inf)
     return softmax(scores if mask is None else scores + mask)
 
 
-def attention(q, k, v, scale, causal, mask=None):
+def attention(q, k, v, scale, causal, mask=None, window=0, softcap=0.0):
     group = q.shape[0] // k.shape[0]
-    weights = attention_weights(q, k, scale, causal, mask)
+    weights = attention_weights(q, k, scale, causal, mask, window, softcap)
     return np.einsum("hij,hjd->hid", weights, np.repeat(v.astype(np.float64), group, axis=0))
 
 

@@ -21,16 +21,16 @@ def qkv(seed, nq, nk, n_heads, n_kv_heads, head_dim):
     )
 
 
-def alone(q, k, v, causal=True, scale=None):
+def alone(q, k, v, causal=True, scale=None, **options):
     scale = q.shape[2] ** -0.5 if scale is None else scale
     ends = np.array([0, len(q)]), np.array([0, len(k)])
-    return _core.attention(q, k, v, *ends, scale, causal)
+    return _core.attention(q, k, v, *ends, scale, causal, **options)
 
 
-def oracle(q, k, v, causal=True, scale=None):
+def oracle(q, k, v, causal=True, scale=None, **options):
     scale = q.shape[2] ** -0.5 if scale is None else scale
     heads_first = [a.transpose(1, 0, 2) for a in (q, k, v)]
-    return reference.attention(*heads_first, scale, causal).transpose(1, 0, 2)
+    return reference.attention(*heads_first, scale, causal, **options).transpose(1, 0, 2)
 
 
 @pytest.mark.parametrize("head_dim", [1, 4, 8, 12, 15, 16, 17, 20, 31, 32, 64, 80, 96, 128])
@@ -247,8 +247,8 @@ Q, K, V = qkv(0, 4, 4, 4, 2, 8)
 QO = np.array([0, 4])
 
 
-def call(q=Q, k=K, v=V, q_offsets=QO, k_offsets=QO, scale=1.0, causal=True, out=None):
-    return _core.attention(q, k, v, q_offsets, k_offsets, scale, causal, out)
+def call(q=Q, k=K, v=V, q_offsets=QO, k_offsets=QO, scale=1.0, causal=True, out=None, **options):
+    return _core.attention(q, k, v, q_offsets, k_offsets, scale, causal, out, **options)
 
 
 @pytest.mark.parametrize(
@@ -276,6 +276,10 @@ def call(q=Q, k=K, v=V, q_offsets=QO, k_offsets=QO, scale=1.0, causal=True, out=
             "q_offsets: expected numbers that do not fall, got 3, 2",
         ),
         ({"scale": float("inf")}, ValueError, "scale: expected a finite number"),
+        ({"softcap": -1.0}, ValueError, "softcap: expected a finite number"),
+        ({"softcap": float("nan")}, ValueError, "softcap: expected a finite number"),
+        ({"window": -1}, ValueError, "window: expected 0 for none.*got -1"),
+        ({"window": 1, "causal": False}, ValueError, "window: .* with causal attention.*got 1"),
         ({"out": Q}, ValueError, "out: expected memory apart"),
         ({"out": Q[:3].copy()}, ValueError, "out: expected 4 along axis 0, got 3"),
     ],
@@ -296,6 +300,10 @@ def test_out_may_not_lie_inside_a_strided_input():
     [
         ({"mask": np.ones((2, 2), bool)}, "mask: expected a shape that broadcasts"),
         ({"v": np.ones((2, 4, 9))}, "v: expected k's shape"),
+        ({"window": 0}, "window: expected 1 or more keys, got 0"),
+        ({"window": 2, "causal": False}, "window: .* with causal attention"),
+        ({"softcap": 0.0}, "softcap: expected a number above 0, got 0"),
+        ({"softcap": 2.0, "return_weights": True, "causal": False, "window": 1}, "window: "),
         ({"k": np.ones((2, 3, 8)), "v": np.ones((2, 3, 8))}, "at least 4 keys"),
         (
             {"k": np.ones((2, 3, 8)), "v": np.ones((2, 3, 8)), "return_weights": True},

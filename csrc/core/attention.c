@@ -12,6 +12,8 @@
 
 enum { LANES = 16 /* rows side by side in a kernel */ };
 
+#define LOG2_E 1.4426950408889634
+
 /*
  * Most rows of a task. Where the keys of a sequence outgrow the second cache, more rows make more
  * of each time they are fetched; else fewer rows share the work better.
@@ -23,7 +25,7 @@ static int64_t task_rows(int64_t n_keys) {
 /* Queries [first, first + n) of one sequence and the heads of one key/value head. */
 typedef struct {
     int64_t sequence, kv_head, first, n;
-    int64_t cost; /* keys seen by the last query times queries */
+    int64_t cost; /* keys seen by the queries together, times queries */
 } attention_task;
 
 typedef struct {
@@ -39,22 +41,27 @@ static int by_cost(const void *a, const void *b) {
     return (x < y) - (x > y);
 }
 
-/* Keys of the sequence that its query i sees. */
-static int64_t visible_keys(const qtf_attention_args *args, int64_t sequence, int64_t i) {
+/* The key of the sequence behind the last one that its query i sees. */
+static int64_t visible_end(const qtf_attention_args *args, int64_t sequence, int64_t i) {
     int64_t nq = args->q_offsets[sequence + 1] - args->q_offsets[sequence];
     int64_t nk = args->k_offsets[sequence + 1] - args->k_offsets[sequence];
     return args->causal ? nk - nq + i + 1 : nk;
 }
 
+/* The first key that a query sees whose last one lies before end. */
+static int64_t visible_start(const qtf_attention_args *args, int64_t end) {
+    return args->window && args->window < end ? end - args->window : 0;
+}
+
 /* All of a task in one piece of memory; start is what qtf_free takes. */
 typedef struct {
     void *start;
-    int64_t *n_visible;
+    int64_t *first, *end;
     float *q, *max, *sum, *out;
 } workspace;
 
 static bool workspace_init(workspace *w, int64_t rows, int64_t width) {
-    size_t floats = (size_t)(rows * (2 + 1 + 1 + 2 * width));
+    size_t floats = (size_t)(rows * (2 + 2 + 1 + 1 + 2 * width));
     float *p = qtf_alloc(floats, sizeof(float));
     w->start = p;
     if (!p) {
@@ -64,7 +71,8 @@ static bool workspace_init(workspace *w, int64_t rows, int64_t width) {
     w->out = p, p += rows * width;
     w->max = p, p += rows;
     w->sum = p, p += rows;
-    w->n_visible = (int64_t *)(void *)p;
+    w->first = (int64_t *)(void *)p;
+    w->end = w->first + rows;
     return true;
 }
 
@@ -76,12 +84,16 @@ static ptrdiff_t row_offset(const qtf_attention_args *args, const attention_task
     return query * stride + (task->kv_head * group + row % group) * args->head_dim;
 }
 
-/* Lay out the task's queries, in base 2, and set the online softmax to its start. */
+/*
+ * Lay out the task's queries, scaled as qtf_attention_rows asks for, and set the online softmax to
+ * its start.
+ */
 static void load_rows(const attention_job *job, const attention_task *task, int64_t rows,
                       const qtf_attention_rows *state, workspace *w) {
     const qtf_attention_args *args = job->args;
     int64_t group = args->n_heads / args->n_kv_heads;
-    float scale = (float)((double)args->scale * 1.4426950408889634);
+    double unit = args->softcap > 0.0f ? 1.0 / (double)args->softcap : LOG2_E;
+    float scale = (float)(args->scale * unit);
     for (int64_t r = 0; r < state->n; r += LANES) {
         const float *q[LANES];
         int n = (int)min64(LANES, rows - r);
@@ -92,7 +104,8 @@ static void load_rows(const attention_job *job, const attention_task *task, int6
     }
     for (int64_t r = 0; r < state->n; r++) {
         int64_t query = task->first + min64(r, rows - 1) / group;
-        w->n_visible[r] = visible_keys(args, task->sequence, query);
+        w->end[r] = visible_end(args, task->sequence, query);
+        w->first[r] = visible_start(args, w->end[r]);
         w->max[r] = -INFINITY;
     }
     memset(w->sum, 0, (size_t)state->n * sizeof(float));
@@ -128,7 +141,9 @@ static void attention_task_run(void *context, int64_t index) {
     qtf_attention_rows state = {.n = (int)padded,
                                 .head_dim = (int)head_dim,
                                 .width = (int)width,
-                                .n_visible = w.n_visible,
+                                .softcap = (float)(args->softcap * LOG2_E),
+                                .first_visible = w.first,
+                                .n_visible = w.end,
                                 .q = w.q,
                                 .max = w.max,
                                 .sum = w.sum,
@@ -138,8 +153,9 @@ static void attention_task_run(void *context, int64_t index) {
         args->k + args->k_offsets[task->sequence] * args->k_stride + task->kv_head * head_dim;
     const float *v =
         args->v + args->k_offsets[task->sequence] * args->v_stride + task->kv_head * head_dim;
-    int64_t n_keys = visible_keys(args, task->sequence, task->first + task->n - 1);
-    for (int64_t start = 0; start < n_keys; start += QTF_KEY_TILE) {
+    int64_t n_keys = visible_end(args, task->sequence, task->first + task->n - 1);
+    int64_t start = w.first[0] / QTF_KEY_TILE * QTF_KEY_TILE;
+    for (; start < n_keys; start += QTF_KEY_TILE) {
         job->kernels->attention_tile(&state, k + start * args->k_stride, args->k_stride,
                                      v + start * args->v_stride, args->v_stride, start);
     }
@@ -152,7 +168,8 @@ static int64_t make_tasks(const qtf_attention_args *args, attention_task *tasks)
     int64_t count = 0, group = args->n_heads / args->n_kv_heads;
     for (int64_t s = 0; s < args->n_sequences; s++) {
         int64_t nq = args->q_offsets[s + 1] - args->q_offsets[s];
-        int64_t rows = task_rows(args->k_offsets[s + 1] - args->k_offsets[s]);
+        int64_t nk = args->k_offsets[s + 1] - args->k_offsets[s];
+        int64_t rows = task_rows(args->window ? min64(args->window, nk) : nk);
         int64_t block = group < rows ? rows / group : 1;
         if (!tasks) {
             count += (nq + block - 1) / block * args->n_kv_heads;
@@ -160,7 +177,8 @@ static int64_t make_tasks(const qtf_attention_args *args, attention_task *tasks)
         }
         for (int64_t first = 0; first < nq; first += block) {
             int64_t n = min64(block, nq - first);
-            int64_t cost = n * visible_keys(args, s, first + n - 1);
+            int64_t start = visible_start(args, visible_end(args, s, first));
+            int64_t cost = n * (visible_end(args, s, first + n - 1) - start);
             for (int64_t h = 0; h < args->n_kv_heads; h++) {
                 tasks[count++] = (attention_task){s, h, first, n, cost};
             }
@@ -169,17 +187,18 @@ static int64_t make_tasks(const qtf_attention_args *args, attention_task *tasks)
     return count;
 }
 
-static bool heads_are_valid(int64_t n_heads, int64_t n_kv_heads, int64_t head_dim) {
-    return n_kv_heads >= 1 && n_heads >= 1 && n_heads % n_kv_heads == 0 && head_dim >= 1 &&
-           head_dim <= QTF_MAX_HEAD_DIM;
+static bool is_valid(const qtf_attention_args *args) {
+    return args->n_kv_heads >= 1 && args->n_heads >= 1 && args->n_heads % args->n_kv_heads == 0 &&
+           args->head_dim >= 1 && args->head_dim <= QTF_MAX_HEAD_DIM && args->window >= 0 &&
+           (args->causal || args->window == 0) && args->softcap >= 0.0f;
 }
 
 qtf_status qtf_attention(const qtf_attention_args *args) {
-    if (!heads_are_valid(args->n_heads, args->n_kv_heads, args->head_dim)) {
+    if (!is_valid(args)) {
         return QTF_BAD_ARGUMENT;
     }
     for (int64_t s = 0; s < args->n_sequences; s++) {
-        if (args->q_offsets[s] < args->q_offsets[s + 1] && visible_keys(args, s, 0) < 1) {
+        if (args->q_offsets[s] < args->q_offsets[s + 1] && visible_end(args, s, 0) < 1) {
             return QTF_BAD_ARGUMENT;
         }
     }
@@ -200,50 +219,45 @@ qtf_status qtf_attention(const qtf_attention_args *args) {
 }
 
 typedef struct {
+    const qtf_attention_args *args;
     const qtf_kernels *kernels;
-    const float *q, *k, *mask;
+    const float *mask;
     float *weights;
-    int64_t group, head_dim, nq, nk;
-    float scale;
-    bool causal;
+    int64_t nq, nk;
 } weights_job;
 
 /* Head task / nq, query task % nq. */
 static void weights_task(void *context, int64_t task) {
     const weights_job *job = context;
-    int64_t i = task % job->nq, head = task / job->nq;
-    const float *q = job->q + task * job->head_dim;
-    const float *k = job->k + head / job->group * job->nk * job->head_dim;
+    const qtf_attention_args *args = job->args;
+    int64_t i = task % job->nq, head = task / job->nq, d = args->head_dim;
+    const float *q = args->q + task * d;
+    const float *k = args->k + head / (args->n_heads / args->n_kv_heads) * job->nk * d;
     const float *mask = job->mask ? job->mask + task * job->nk : NULL;
     float *row = job->weights + task * job->nk;
-    int64_t visible = job->causal ? job->nk - job->nq + i + 1 : job->nk;
+    int64_t end = args->causal ? job->nk - job->nq + i + 1 : job->nk;
+    int64_t first = visible_start(args, end);
     for (int64_t j = 0; j < job->nk; j++) {
         float dot = 0.0f;
-        for (int64_t d = 0; d < job->head_dim; d++) {
-            dot += q[d] * k[j * job->head_dim + d];
+        for (int64_t x = 0; x < d; x++) {
+            dot += q[x] * k[j * d + x];
         }
-        row[j] = j < visible ? dot * job->scale + (mask ? mask[j] : 0.0f) : -INFINITY;
+        row[j] = dot * args->scale;
+    }
+    if (args->softcap > 0.0f) {
+        job->kernels->softcap(row, args->softcap, row, (size_t)job->nk);
+    }
+    for (int64_t j = 0; j < job->nk; j++) {
+        row[j] = first <= j && j < end ? row[j] + (mask ? mask[j] : 0.0f) : -INFINITY;
     }
     job->kernels->softmax(row, (size_t)job->nk);
 }
 
-qtf_status qtf_attention_weights(const float *q, const float *k, const float *mask, int64_t n_heads,
-                                 int64_t n_kv_heads, int64_t head_dim, int64_t nq, int64_t nk,
-                                 float scale, bool causal, float *weights) {
-    if (!heads_are_valid(n_heads, n_kv_heads, head_dim) ||
-        (nq > 0 && (causal ? nk - nq + 1 : nk) < 1)) {
+qtf_status qtf_attention_weights(const qtf_attention_args *args, int64_t nq, int64_t nk,
+                                 const float *mask, float *weights) {
+    if (!is_valid(args) || (nq > 0 && (args->causal ? nk - nq + 1 : nk) < 1)) {
         return QTF_BAD_ARGUMENT;
     }
-    weights_job job = {qtf_active_kernels(),
-                       q,
-                       k,
-                       mask,
-                       weights,
-                       n_heads / n_kv_heads,
-                       head_dim,
-                       nq,
-                       nk,
-                       scale,
-                       causal};
-    return qtf_parallel_for(n_heads * nq, weights_task, &job);
+    weights_job job = {args, qtf_active_kernels(), mask, weights, nq, nk};
+    return qtf_parallel_for(args->n_heads * nq, weights_task, &job);
 }

@@ -4,8 +4,9 @@
  *
  * Numeric contract: keys are taken in tiles of QTF_KEY_TILE counted from the sequence's first key,
  * a score is one chain of fused multiply-adds over ascending head_dim, an output one over ascending
- * keys. So a query's result depends on itself and the keys that it sees alone: not on the batch,
- * the thread count, other queries, or which call put the earlier keys there.
+ * keys. Tiles that a query doesn't see add nothing, not even a rounding. So a query's result
+ * depends on itself and the keys that it sees alone: not on the batch, the thread count, other
+ * queries, or which call put the earlier keys there.
  */
 #ifndef QTF_ATTENTION_H
 #define QTF_ATTENTION_H
@@ -31,26 +32,28 @@ typedef struct {
     int64_t n_sequences;
     int64_t n_heads, n_kv_heads, head_dim; /* head h uses key head h / (n_heads / n_kv_heads) */
     float scale;                           /* scores are scale * (q · k) */
-    bool causal; /* query i of nq sees keys 0 … nk - nq + i; else it sees all nk */
+    float softcap;  /* above 0, a score s becomes softcap * tanh(s / softcap); 0: it stays */
+    bool causal;    /* query i of nq sees keys 0 … nk - nq + i; else it sees all nk */
+    int64_t window; /* above 0, with causal: of these the last `window` alone; 0: all */
 } qtf_attention_args;
 
 enum { QTF_MAX_HEAD_DIM = 1024 };
 
 /*
  * QTF_BAD_ARGUMENT when n_heads is not a multiple of n_kv_heads, head_dim is not in
- * 1 … QTF_MAX_HEAD_DIM, or a query would see no key. Parallel. A NaN or infinity in what a query
- * sees makes its result NaN, and one in a later value may reach the queries before it.
+ * 1 … QTF_MAX_HEAD_DIM, window is negative or not causal, softcap is negative, or a query would see
+ * no key. Parallel: key tiles that no query of a task sees are skipped. A NaN or infinity in what a
+ * query sees makes its result NaN, and one in a hidden value may reach it.
  */
 qtf_status qtf_attention(const qtf_attention_args *args);
 
 /*
- * The weights themselves, for looking at: weights [n_heads, nq, nk] = softmax(scale * q · kᵀ +
- * mask) of one sequence, q [n_heads, nq, head_dim] and k [n_kv_heads, nk, head_dim] contiguous.
- * mask [n_heads, nq, nk] may be NULL; a row masked with -inf throughout gets zeros. causal as above
- * comes on top. QTF_BAD_ARGUMENT as above.
+ * The weights themselves, for looking at: weights [n_heads, nq, nk] = softmax(score + mask) of one
+ * sequence. Of args q, k, the heads, scale, softcap, causal and window are used, as above, with q
+ * [n_heads, nq, head_dim] and k [n_kv_heads, nk, head_dim] contiguous, heads first. mask [n_heads,
+ * nq, nk] may be NULL; a row masked with -inf throughout gets zeros. QTF_BAD_ARGUMENT as above.
  */
-qtf_status qtf_attention_weights(const float *q, const float *k, const float *mask, int64_t n_heads,
-                                 int64_t n_kv_heads, int64_t head_dim, int64_t nq, int64_t nk,
-                                 float scale, bool causal, float *weights);
+qtf_status qtf_attention_weights(const qtf_attention_args *args, int64_t nq, int64_t nk,
+                                 const float *mask, float *weights);
 
 #endif

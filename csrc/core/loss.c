@@ -35,14 +35,26 @@ static int64_t max64(int64_t a, int64_t b) {
     return a > b ? a : b;
 }
 
+/* Finish the logits of columns [first, first + n) that the product has left in x. */
+static void finish_logits(const loss_job *job, float *x, int64_t first, int64_t n) {
+    const qtf_loss_args *args = job->args;
+    for (int64_t i = 0; args->bias && i < n; i++) {
+        x[i] += args->bias[first + i];
+    }
+    if (args->softcap > 0.0f) {
+        job->kernels->softcap(x, args->softcap, x, (size_t)n);
+    }
+}
+
 /* Where the rank starts: the same kernel as the target's tile gives the same bits. */
 static void target_task(void *context, int64_t row) {
     loss_job *job = context;
     const qtf_matrix *head = job->args->head;
     int64_t target = job->args->targets[row], panel = target / QTF_PANEL;
+    int64_t n = min64(QTF_PANEL, head->n - panel * QTF_PANEL);
     float logits[QTF_PANEL];
-    qtf_matmul_block(head, &job->activations, row, 1, panel,
-                     min64(QTF_PANEL, head->n - panel * QTF_PANEL), logits, QTF_PANEL);
+    qtf_matmul_block(head, &job->activations, row, 1, panel, n, logits, QTF_PANEL);
+    finish_logits(job, logits, panel * QTF_PANEL, n);
     job->targets[row] = logits[target % QTF_PANEL];
 }
 
@@ -55,8 +67,9 @@ static void reduce_tile(loss_job *job, int64_t row0, int64_t rows, int64_t tile,
     qtf_matmul_block(head, &job->activations, row0, rows, first / QTF_PANEL, n, logits,
                      QTF_VOCABULARY_TILE);
     for (int64_t i = 0; i < rows; i++) {
-        const float *x = logits + i * QTF_VOCABULARY_TILE;
+        float *x = logits + i * QTF_VOCABULARY_TILE;
         int64_t row = row0 + i;
+        finish_logits(job, x, first, n);
         job->kernels->loss_tile(x, (int)n, job->targets[row],
                                 &job->tiles[row * job->n_tiles + tile]);
         qtf_candidate *top = job->top + (row * job->n_ranges + range) * k;
@@ -213,7 +226,8 @@ static qtf_status run_slab(const qtf_loss_args *args) {
 }
 
 qtf_status qtf_loss(const qtf_loss_args *args) {
-    if (args->head->n > INT32_MAX || args->top_k < 0 || args->top_k > args->head->n) {
+    if (args->head->n > INT32_MAX || args->top_k < 0 || args->top_k > args->head->n ||
+        !(args->softcap >= 0.0f)) {
         return QTF_BAD_ARGUMENT;
     }
     for (int64_t i = 0; i < args->rows; i++) {

@@ -17,21 +17,23 @@
 
 enum { QTF_VOCABULARY_TILE = 512 };
 
-/* Everything is borrowed; results are the caller's memory. logits = hidden · headᵀ. */
+/* Everything is borrowed; results are the caller's memory. logits = hidden · headᵀ + bias. */
 typedef struct {
     const float *hidden;    /* [rows, head->k] */
     const qtf_matrix *head; /* [vocabulary, hidden size] */
     const int64_t *targets; /* [rows], in [0, head->n) */
-    int64_t rows, top_k;    /* 0 <= top_k <= head->n */
-    double *nll;            /* [rows]: log(sum of exp(logits)) - target's logit, in nats */
-    int64_t *rank;          /* [rows]: 1 + how many logits are above the target's */
-    double *entropy;        /* [rows], of the softmax, in nats */
-    int64_t *top_ids;       /* [rows, top_k], by descending logit, then ascending id */
-    float *top_logprobs;    /* [rows, top_k], in nats */
+    const float *bias;      /* [head->n], or NULL */
+    float softcap;       /* above 0, a logit x becomes softcap * tanh(x / softcap); 0: it stays */
+    int64_t rows, top_k; /* 0 <= top_k <= head->n */
+    double *nll;         /* [rows]: log(sum of exp(logits)) - target's logit, in nats */
+    int64_t *rank;       /* [rows]: 1 + how many logits are above the target's */
+    double *entropy;     /* [rows], of the softmax, in nats */
+    int64_t *top_ids;    /* [rows, top_k], by descending logit, then ascending id */
+    float *top_logprobs; /* [rows, top_k], in nats */
 } qtf_loss_args;
 
 /*
- * QTF_BAD_ARGUMENT for a target or top_k out of range, or a vocabulary of 2^31 or more.
+ * QTF_BAD_ARGUMENT for a target, softcap or top_k out of range, or a vocabulary of 2^31 or more.
  * QTF_NOT_FINITE when hidden holds NaN or infinity, or a logit overflows. Parallel.
  */
 qtf_status qtf_loss(const qtf_loss_args *args);

@@ -7,6 +7,9 @@
 #ifndef QTF_ATTENTION_BODY_H
 #define QTF_ATTENTION_BODY_H
 
+#include <float.h>
+
+#include "kernels/tanh.h"
 #include "kernels/transpose.h"
 #include "kernels/vec.h"
 
@@ -96,20 +99,35 @@ QTF_INLINE void value_tile(const int numbers, const int vectors, const float (*p
         ATTENTION_CASE(8, body, __VA_ARGS__)                                                       \
     }
 
-/*
- * The online softmax of 16 rows over n keys: scores in base 2 become exp2(score - max), and those
- * that a row does not see, from key first_hidden on, become 0. Returns what the rows' earlier
- * sums must be multiplied by, exactly 1 where the maximum stays.
- */
-QTF_INLINE vf softmax_tile(float (*scores)[TILE_ROWS], int n, int first_hidden, vf visible,
-                           float *max, float *sum) {
-    vf low = vf_set1(-INFINITY), before = vf_load(max), m = before;
-    for (int j = first_hidden; j < n; j++) {
-        vf_store(scores[j], vf_where_less(vf_set1((float)j), visible, vf_load(scores[j]), low));
+/* Which keys of a tile 16 rows see: row r those from first[r] to end[r] - 1, not descending. */
+typedef struct {
+    float first[VF], end[VF];
+} visible_keys;
+
+/* Scores of keys that a row does not see become -inf. */
+QTF_INLINE void hide_keys(float (*scores)[TILE_ROWS], int n, const visible_keys *visible) {
+    vf low = vf_set1(-INFINITY), first = vf_load(visible->first), end = vf_load(visible->end);
+    int n_first = (int)visible->first[VF - 1]; /* the keys before it, some row does not see */
+    for (int j = 0; j < n && j < n_first; j++) {
+        vf_store(scores[j], vf_where_less(vf_set1((float)j), first, low, vf_load(scores[j])));
     }
+    for (int j = (int)visible->end[0]; j < n; j++) {
+        vf_store(scores[j], vf_where_less(vf_set1((float)j), end, vf_load(scores[j]), low));
+    }
+}
+
+/*
+ * The online softmax of 16 rows over n keys: scores in base 2 become exp2(score - max), 0 for those
+ * of -inf. Returns what the rows' earlier sums must be multiplied by, exactly 1 where the maximum
+ * stays; a row that has seen no key yet keeps its sums of 0.
+ */
+QTF_INLINE vf softmax_tile(float (*scores)[TILE_ROWS], int n, float *max, float *sum) {
+    vf before = vf_load(max), m = before;
     for (int j = 0; j < n; j++) {
         m = vf_max(vf_load(scores[j]), m);
     }
+    vf_store(max, m);
+    m = vf_where_less(m, vf_set1(-FLT_MAX), vf_set1(0.0f), m);
     vf total = vf_set1(0.0f);
     for (int j = 0; j < n; j++) {
         vf p = vf_exp2(vf_sub(vf_load(scores[j]), m));
@@ -117,13 +135,13 @@ QTF_INLINE vf softmax_tile(float (*scores)[TILE_ROWS], int n, int first_hidden, 
         total = vf_add(total, p);
     }
     vf factor = vf_exp2(vf_sub(before, m));
-    vf_store(max, m);
     vf_store(sum, vf_add(vf_mul(vf_load(sum), factor), total));
     return factor;
 }
 
-QTF_INLINE int visible_in_tile(int64_t n_visible, int64_t tile_start) {
-    int64_t n = n_visible - tile_start;
+/* The place in a tile of one of the sequence's keys, or the tile's end that is nearer. */
+QTF_INLINE int place_in_tile(int64_t key, int64_t tile_start) {
+    int64_t n = key - tile_start;
     return n < 0 ? 0 : (n > QTF_KEY_TILE ? QTF_KEY_TILE : (int)n);
 }
 
@@ -133,11 +151,11 @@ QTF_INLINE void attention_tile_rows(const int vectors, const qtf_attention_rows 
                                     ptrdiff_t v_stride, int64_t tile_start) {
     float scores[QTF_KEY_TILE][TILE_ROWS] __attribute__((aligned(64)));
     int head_dim = rows->head_dim;
-    int n = visible_in_tile(rows->n_visible[row0 + VF * vectors - 1], tile_start);
+    int n = place_in_tile(rows->n_visible[row0 + VF * vectors - 1], tile_start);
     ptrdiff_t stride = (ptrdiff_t)rows->width * VF; /* between vectors of rows */
     const float *q = rows->q + row0 / VF * stride;
     float *out = rows->out + row0 / VF * stride;
-    if (n == 0) {
+    if (n == 0 || rows->first_visible[row0] >= tile_start + QTF_KEY_TILE) {
         return;
     }
     /* Register tiles of nearly equal height: the last one is not a slow, low one. */
@@ -150,13 +168,19 @@ QTF_INLINE void attention_tile_rows(const int vectors, const qtf_attention_rows 
     vf factor[ATTENTION_VECTORS];
     QTF_UNROLL for (int v = 0; v < vectors; v++) {
         int first = row0 + VF * v;
-        float visible[VF];
+        float (*part)[TILE_ROWS] = (float (*)[TILE_ROWS])(scores[0] + VF * v);
+        visible_keys visible;
         for (int r = 0; r < VF; r++) {
-            visible[r] = (float)visible_in_tile(rows->n_visible[first + r], tile_start);
+            visible.first[r] = (float)place_in_tile(rows->first_visible[first + r], tile_start);
+            visible.end[r] = (float)place_in_tile(rows->n_visible[first + r], tile_start);
         }
-        factor[v] = softmax_tile((float (*)[TILE_ROWS])(scores[0] + VF * v), n,
-                                 visible_in_tile(rows->n_visible[first], tile_start),
-                                 vf_load(visible), rows->max + first, rows->sum + first);
+        if (rows->softcap > 0.0f) {
+            for (int j = 0; j < n; j++) {
+                vf_store(part[j], vf_mul(vf_set1(rows->softcap), vf_tanh(vf_load(part[j]))));
+            }
+        }
+        hide_keys(part, n, &visible);
+        factor[v] = softmax_tile(part, n, rows->max + first, rows->sum + first);
     }
     tiles = (head_dim + ATTENTION_KEYS - 1) / ATTENTION_KEYS;
     for (int t = 0, i = 0, next; t < tiles; t++, i = next) {

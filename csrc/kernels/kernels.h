@@ -31,11 +31,13 @@ enum { QTF_KEY_TILE = 64 };
 typedef struct {
     int n; /* rows, a multiple of 16: the last ones may be padding */
     int head_dim, width;
-    const int64_t *n_visible; /* [n]: keys of the sequence that the row sees, not descending */
-    const float *q;           /* [n / 16, width, 16], times scale * log2(e) */
-    float *max;               /* [n]: largest score in base 2, -inf at first */
-    float *sum;               /* [n]: of exp2(score - max), 0 at first */
-    float *out;               /* [n / 16, width, 16]: of exp2(score - max) * v, 0 at first */
+    float softcap; /* times log2(e); 0 for none */
+    /* [n], not descending: the row sees keys first_visible … n_visible - 1 of the sequence */
+    const int64_t *first_visible, *n_visible;
+    const float *q; /* [n / 16, width, 16], times scale * log2(e), or scale / softcap with one */
+    float *max;     /* [n]: largest score in base 2, -inf at first */
+    float *sum;     /* [n]: of exp2(score - max), 0 at first */
+    float *out;     /* [n / 16, width, 16]: of exp2(score - max) * v, 0 at first */
 } qtf_attention_rows;
 
 /*
@@ -97,7 +99,7 @@ typedef struct qtf_kernels {
                            float *packed);
 
     /* Take one key tile into the rows: k and v [up to QTF_KEY_TILE, head_dim], strides in floats,
-     * from key tile_start of the sequence on. Every row sees a key of the first tile. */
+     * from key tile_start of the sequence on. */
     void (*attention_tile)(const qtf_attention_rows *rows, const float *k, ptrdiff_t k_stride,
                            const float *v, ptrdiff_t v_stride, int64_t tile_start);
 

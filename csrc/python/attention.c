@@ -83,9 +83,21 @@ static int check_heads(npy_intp n_heads, npy_intp n_kv_heads, npy_intp head_dim,
     return 0;
 }
 
-static int check_scale(double scale) {
-    if (!isfinite((float)scale)) {
+static int check_scores(const qtf_attention_args *args) {
+    if (!isfinite(args->scale)) {
         PyErr_SetString(PyExc_ValueError, "scale: expected a finite number");
+        return -1;
+    }
+    if (!(args->softcap >= 0.0f && isfinite(args->softcap))) {
+        PyErr_SetString(PyExc_ValueError,
+                        "softcap: expected a finite number, above 0, or 0 for none");
+        return -1;
+    }
+    if (args->window < 0 || (args->window > 0 && !args->causal)) {
+        PyErr_Format(PyExc_ValueError,
+                     "window: expected 0 for none, or with causal attention a number of keys, got "
+                     "%lld",
+                     (long long)args->window);
         return -1;
     }
     return 0;
@@ -93,18 +105,20 @@ static int check_scale(double scale) {
 
 static PyObject *attention(PyObject *module, PyObject *args, PyObject *kwargs) {
     (void)module;
-    static char *names[] = {"q",     "k",      "v",   "q_offsets", "k_offsets",
-                            "scale", "causal", "out", NULL};
+    static char *names[] = {"q",      "k",   "v",      "q_offsets", "k_offsets", "scale",
+                            "causal", "out", "window", "softcap",   NULL};
     PyObject *q_object, *k_object, *v_object, *q_offsets_object, *k_offsets_object;
     PyObject *out_object = NULL;
-    double scale;
+    double scale, softcap = 0.0;
     int causal;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOOOdp|O:attention", names, &q_object,
+    long long window = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOOOdp|OLd:attention", names, &q_object,
                                      &k_object, &v_object, &q_offsets_object, &k_offsets_object,
-                                     &scale, &causal, &out_object)) {
+                                     &scale, &causal, &out_object, &window, &softcap)) {
         return NULL;
     }
-    qtf_attention_args a = {.scale = (float)scale, .causal = causal};
+    qtf_attention_args a = {
+        .scale = (float)scale, .softcap = (float)softcap, .causal = causal, .window = window};
     PyArrayObject *q = NULL, *k = NULL, *v = NULL, *q_offsets = NULL, *k_offsets = NULL;
     PyArrayObject *out = NULL;
     if (!(q = rows_of_heads(q_object, "q", &a.q_stride)) ||
@@ -131,7 +145,7 @@ static PyObject *attention(PyObject *module, PyObject *args, PyObject *kwargs) {
     }
     a.n_heads = PyArray_DIM(q, 1), a.n_kv_heads = PyArray_DIM(k, 1), a.head_dim = PyArray_DIM(q, 2);
     if (check_heads(a.n_heads, a.n_kv_heads, a.head_dim, PyArray_DIM(k, 2)) < 0 ||
-        check_scale(scale) < 0 || check_offsets(q_offsets, "q_offsets", PyArray_DIM(q, 0), 1) < 0 ||
+        check_scores(&a) < 0 || check_offsets(q_offsets, "q_offsets", PyArray_DIM(q, 0), 1) < 0 ||
         check_offsets(k_offsets, "k_offsets", PyArray_DIM(k, 0), 0) < 0 ||
         check_visible(q_offsets, k_offsets, causal) < 0 ||
         !(out = qtf_py_output(out_object, "out", NPY_FLOAT32, 3, PyArray_DIMS(q)))) {
@@ -166,20 +180,23 @@ done:
 
 static PyObject *attention_weights(PyObject *module, PyObject *args, PyObject *kwargs) {
     (void)module;
-    static char *names[] = {"q", "k", "scale", "causal", "mask", NULL};
+    static char *names[] = {"q", "k", "scale", "causal", "mask", "window", "softcap", NULL};
     PyObject *q_object, *k_object, *mask_object = Py_None;
-    double scale;
+    double scale, softcap = 0.0;
     int causal;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOdp|O:attention_weights", names, &q_object,
-                                     &k_object, &scale, &causal, &mask_object)) {
+    long long window = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOdp|OLd:attention_weights", names, &q_object,
+                                     &k_object, &scale, &causal, &mask_object, &window, &softcap)) {
         return NULL;
     }
+    qtf_attention_args a = {
+        .scale = (float)scale, .softcap = (float)softcap, .causal = causal, .window = window};
     PyArrayObject *q = NULL, *k = NULL, *mask = NULL, *weights = NULL;
     if (!(q = qtf_py_input(q_object, "q", NPY_FLOAT32, 3)) ||
         !(k = qtf_py_input(k_object, "k", NPY_FLOAT32, 3)) ||
         check_heads(PyArray_DIM(q, 0), PyArray_DIM(k, 0), PyArray_DIM(q, 2), PyArray_DIM(k, 2)) <
             0 ||
-        check_scale(scale) < 0) {
+        check_scores(&a) < 0) {
         goto done;
     }
     npy_intp shape[3] = {PyArray_DIM(q, 0), PyArray_DIM(q, 1), PyArray_DIM(k, 1)};
@@ -205,12 +222,12 @@ static PyObject *attention_weights(PyObject *module, PyObject *args, PyObject *k
     if (!(weights = (PyArrayObject *)PyArray_SimpleNew(3, shape, NPY_FLOAT32))) {
         goto done;
     }
+    a.q = PyArray_DATA(q), a.k = PyArray_DATA(k);
+    a.n_heads = shape[0], a.n_kv_heads = PyArray_DIM(k, 0), a.head_dim = PyArray_DIM(q, 2);
     qtf_status status;
     Py_BEGIN_ALLOW_THREADS;
-    status =
-        qtf_attention_weights(PyArray_DATA(q), PyArray_DATA(k), mask ? PyArray_DATA(mask) : NULL,
-                              shape[0], PyArray_DIM(k, 0), PyArray_DIM(q, 2), shape[1], shape[2],
-                              (float)scale, causal, PyArray_DATA(weights));
+    status = qtf_attention_weights(&a, shape[1], shape[2], mask ? PyArray_DATA(mask) : NULL,
+                                   PyArray_DATA(weights));
     Py_END_ALLOW_THREADS;
     if (status != QTF_OK) {
         Py_CLEAR(weights);
@@ -226,9 +243,10 @@ done:
 #define KEYWORDS METH_VARARGS | METH_KEYWORDS
 static PyMethodDef methods[] = {
     {"attention", (PyCFunction)(void (*)(void))attention, KEYWORDS,
-     "attention(q, k, v, q_offsets, k_offsets, scale, causal, out=None) -> out"},
+     "attention(q, k, v, q_offsets, k_offsets, scale, causal, out=None, window=0, softcap=0.0) -> "
+     "out"},
     {"attention_weights", (PyCFunction)(void (*)(void))attention_weights, KEYWORDS,
-     "attention_weights(q, k, scale, causal, mask=None) -> weights"},
+     "attention_weights(q, k, scale, causal, mask=None, window=0, softcap=0.0) -> weights"},
     {NULL, NULL, 0, NULL},
 };
 

@@ -43,19 +43,21 @@ static void raise_not_finite(PyArrayObject *hidden) {
 
 static PyObject *loss(PyObject *module, PyObject *args, PyObject *kwargs) {
     (void)module;
-    static char *names[] = {"hidden", "head", "targets", "top_k", NULL};
-    PyObject *hidden_object, *head_object, *targets_object, *result = NULL;
+    static char *names[] = {"hidden", "head", "targets", "top_k", "bias", "softcap", NULL};
+    PyObject *hidden_object, *head_object, *targets_object, *bias_object = Py_None, *result = NULL;
     long long top_k = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOO|L:loss", names, &hidden_object,
-                                     &head_object, &targets_object, &top_k)) {
+    double softcap = 0.0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOO|LOd:loss", names, &hidden_object,
+                                     &head_object, &targets_object, &top_k, &bias_object,
+                                     &softcap)) {
         return NULL;
     }
     const qtf_matrix *head = qtf_py_matrix(head_object, "head");
     if (!head) {
         return NULL;
     }
-    PyArrayObject *targets = NULL, *nll = NULL, *rank = NULL, *entropy = NULL, *ids = NULL,
-                  *logprobs = NULL;
+    PyArrayObject *targets = NULL, *bias = NULL, *nll = NULL, *rank = NULL, *entropy = NULL,
+                  *ids = NULL, *logprobs = NULL;
     PyArrayObject *hidden = qtf_py_input(hidden_object, "hidden", NPY_FLOAT32, 2);
     if (!hidden || !(targets = qtf_py_input(targets_object, "targets", NPY_INT64, 1))) {
         goto done;
@@ -67,6 +69,22 @@ static PyObject *loss(PyObject *module, PyObject *args, PyObject *kwargs) {
         goto done;
     }
     if (check_targets(targets, shape[0], head->n) < 0) {
+        goto done;
+    }
+    if (bias_object != Py_None) {
+        if (!(bias = qtf_py_input(bias_object, "bias", NPY_FLOAT32, 1))) {
+            goto done;
+        }
+        if (PyArray_DIM(bias, 0) != head->n) {
+            PyErr_Format(PyExc_ValueError,
+                         "bias: expected one for each of head's %lld rows, got %zd",
+                         (long long)head->n, (Py_ssize_t)PyArray_DIM(bias, 0));
+            goto done;
+        }
+    }
+    if (!((float)softcap >= 0.0f && isfinite((float)softcap))) {
+        PyErr_SetString(PyExc_ValueError,
+                        "softcap: expected a finite number, above 0, or 0 for none");
         goto done;
     }
     if (top_k < 0 || top_k > head->n) {
@@ -85,6 +103,8 @@ static PyObject *loss(PyObject *module, PyObject *args, PyObject *kwargs) {
     qtf_loss_args a = {.hidden = PyArray_DATA(hidden),
                        .head = head,
                        .targets = PyArray_DATA(targets),
+                       .bias = bias ? PyArray_DATA(bias) : NULL,
+                       .softcap = (float)softcap,
                        .rows = shape[0],
                        .top_k = top_k,
                        .nll = PyArray_DATA(nll),
@@ -106,6 +126,7 @@ static PyObject *loss(PyObject *module, PyObject *args, PyObject *kwargs) {
 done:
     Py_XDECREF(hidden);
     Py_XDECREF(targets);
+    Py_XDECREF(bias);
     Py_XDECREF(nll);
     Py_XDECREF(rank);
     Py_XDECREF(entropy);
@@ -116,7 +137,8 @@ done:
 
 static PyMethodDef methods[] = {
     {"loss", (PyCFunction)(void (*)(void))loss, METH_VARARGS | METH_KEYWORDS,
-     "loss(hidden, head, targets, top_k=0) -> (nll, rank, entropy, top_ids, top_logprobs)"},
+     "loss(hidden, head, targets, top_k=0, bias=None, softcap=0.0) -> (nll, rank, entropy, "
+     "top_ids, top_logprobs)"},
     {NULL, NULL, 0, NULL},
 };
 

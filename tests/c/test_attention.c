@@ -24,16 +24,21 @@ static void closed_form(const qtf_attention_args *a, int64_t s, int64_t i, int64
     int64_t n = a->causal ? nk - nq + i + 1 : nk, d = a->head_dim;
     const float *q = a->q + (a->q_offsets[s] + i) * a->q_stride + h * d;
     int64_t kv = h / (a->n_heads / a->n_kv_heads);
+    int64_t first = a->window && a->window < n ? n - a->window : 0;
     double total = 0.0;
     memset(result, 0, (size_t)d * sizeof *result);
-    for (int64_t j = 0; j < n; j++) {
+    for (int64_t j = first; j < n; j++) {
         const float *k = a->k + (a->k_offsets[s] + j) * a->k_stride + kv * d;
         const float *v = a->v + (a->k_offsets[s] + j) * a->v_stride + kv * d;
         double score = 0.0;
         for (int64_t x = 0; x < d; x++) {
             score += (double)q[x] * k[x];
         }
-        double weight = exp(score * a->scale);
+        score *= a->scale;
+        if (a->softcap > 0.0f) {
+            score = a->softcap * tanh(score / a->softcap);
+        }
+        double weight = exp(score);
         total += weight;
         for (int64_t x = 0; x < d; x++) {
             result[x] += weight * v[x];
@@ -44,7 +49,8 @@ static void closed_form(const qtf_attention_args *a, int64_t s, int64_t i, int64
     }
 }
 
-static void test_batch(int64_t group, int64_t n_kv_heads, int64_t d, bool causal) {
+static void test_batch(int64_t group, int64_t n_kv_heads, int64_t d, bool causal, int64_t window,
+                       float softcap) {
     static const int64_t q_offsets[] = {0, 70, 70, 71, 104}, k_offsets[] = {0, 70, 75, 140, 205};
     enum { SEQUENCES = 4, Q_ROWS = 104, K_ROWS = 205 };
     int64_t n_heads = group * n_kv_heads, kv_stride = 2 * n_kv_heads * d;
@@ -64,7 +70,9 @@ static void test_batch(int64_t group, int64_t n_kv_heads, int64_t d, bool causal
                                .n_kv_heads = n_kv_heads,
                                .head_dim = d,
                                .scale = 0.7f,
-                               .causal = causal};
+                               .softcap = softcap,
+                               .causal = causal,
+                               .window = window};
     CHECK(qtf_attention(&args) == QTF_OK);
     double *expected = malloc((size_t)d * sizeof *expected);
     for (int64_t s = 0; s < SEQUENCES; s++) {
@@ -112,10 +120,16 @@ static void test_refusals(void) {
     a = good, a.n_sequences = 0;
     CHECK(qtf_attention(&a) == QTF_OK);
     float weights[8];
-    CHECK(qtf_attention_weights(x, x, NULL, 2, 1, 2, 2, 2, 1.0f, true, weights) == QTF_OK);
+    CHECK(qtf_attention_weights(&good, 2, 2, NULL, weights) == QTF_OK);
     CHECK(weights[0] == 1.0f && weights[1] == 0.0f && weights[2] == 0.5f);
-    CHECK(qtf_attention_weights(x, x, NULL, 2, 1, 2, 2, 1, 1.0f, true, weights) ==
-          QTF_BAD_ARGUMENT);
+    CHECK(qtf_attention_weights(&good, 2, 1, NULL, weights) == QTF_BAD_ARGUMENT);
+    a = good, a.window = 1;
+    CHECK(qtf_attention_weights(&a, 2, 2, NULL, weights) == QTF_OK);
+    CHECK(weights[2] == 0.0f && weights[3] == 1.0f);
+    a.causal = false;
+    CHECK(qtf_attention(&a) == QTF_BAD_ARGUMENT);
+    a = good, a.softcap = -1.0f;
+    CHECK(qtf_attention(&a) == QTF_BAD_ARGUMENT);
 }
 
 int main(void) {
@@ -129,8 +143,10 @@ int main(void) {
         }
         for (int g = 0; g < 3; g++) {
             for (int i = 0; i < 7; i++) {
-                test_batch(groups[g], 2, dims[i], true);
-                test_batch(groups[g], 1, dims[i], false);
+                test_batch(groups[g], 2, dims[i], true, 0, 0.0f);
+                test_batch(groups[g], 1, dims[i], false, 0, 3.0f);
+                test_batch(groups[g], 1, dims[i], true, 1 + 13 * i, 0.0f);
+                test_batch(groups[g], 2, dims[i], true, 40 * (g + 1), 2.0f);
             }
         }
         test_refusals();
