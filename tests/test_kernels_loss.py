@@ -22,11 +22,12 @@ def bits(results):
     return [a.tobytes() for a in results]
 
 
-def check(results, hidden, packed, targets, top_k):
+def check(results, hidden, packed, targets, top_k, bias=None, softcap=0.0):
     """Against the logits of the matrix product, which has tests of its own."""
     nll, rank, entropy, top_ids, top_logprobs = results
-    logits = _core.matmul(hidden, packed).astype(np.float64)
-    expected = reference.cross_entropy(logits, targets, top_k)
+    logits = _core.matmul(hidden, packed, bias)
+    logits = _core.softcap(logits, softcap) if softcap else logits
+    expected = reference.cross_entropy(logits.astype(np.float64), targets, top_k)
     np.testing.assert_allclose(nll, expected[0], rtol=2e-6, atol=2e-6)
     np.testing.assert_array_equal(rank, expected[1])
     np.testing.assert_allclose(entropy, expected[2], rtol=3e-6, atol=3e-6)
@@ -101,6 +102,21 @@ def test_an_impossible_token_keeps_its_large_loss(isa):
     nll, rank, *_ = _core.loss(np.array([[-1e4]], np.float32), packed, np.array([7]))
     np.testing.assert_allclose(nll, 1e4 + np.log(599), rtol=1e-12)
     assert rank[0] == 600
+
+
+@pytest.mark.parametrize("quant", ["q8", "f32"])
+@pytest.mark.parametrize("softcap", [0.0, 2.0, 30.0])
+@pytest.mark.parametrize("vocabulary", [1, 31, 33, 511, 513, 1999])
+def test_bias_and_softcap_equal_the_oracle(isa, vocabulary, softcap, quant):
+    hidden, head, targets = problem(vocabulary, 62, vocabulary, 20)
+    packed = _core.pack([head], quant, 20)
+    bias = 3 * np.random.default_rng(0).standard_normal(vocabulary, dtype=np.float32)
+    top_k = min(5, vocabulary)
+    for b in (None, bias):
+        results = _core.loss(hidden, packed, targets, top_k, b, softcap)
+        check(results, hidden, packed, targets, top_k, b, softcap)
+        alone = _core.loss(hidden[40:41], packed, targets[40:41], top_k, b, softcap)
+        assert bits(alone) == bits([result[40:41] for result in results])
 
 
 @settings(max_examples=25, deadline=None)
@@ -185,6 +201,16 @@ def spoiled(value):
         (lambda: _core.loss(spoiled(3e38), PACKED, TARGETS), ValueError, "a logit overflows"),
         (lambda: ops.cross_entropy(HIDDEN, HEAD, [0.5] * 4), TypeError, "targets: expected whole"),
         (lambda: ops.cross_entropy(HIDDEN[0], HEAD, [1]), ValueError, "hidden: expected 2 dim"),
+        (
+            lambda: _core.loss(HIDDEN, PACKED, TARGETS, bias=np.ones(3, np.float32)),
+            ValueError,
+            "bias: expected one for each of head's .* rows, got 3",
+        ),
+        (
+            lambda: _core.loss(HIDDEN, PACKED, TARGETS, softcap=-1.0),
+            ValueError,
+            "softcap: expected a finite number",
+        ),
     ],
 )
 def test_bad_arguments_are_named(call, error, message):

@@ -7,6 +7,7 @@ import pytest
 
 from pyqtf.formats import FormatError
 from pyqtf.models import read_config
+from pyqtf.models.gguf import gguf_metadata
 from pyqtf.models.registry import parse_config, tensor_shapes
 
 V4 = {
@@ -112,9 +113,24 @@ def test_a_missing_field_is_named(name):
         ({"architectures": []}, "must name one architecture"),
         ({"architectures": "Qwen2ForCausalLM"}, "must name one architecture"),
         ({"hidden_act": "gelu"}, "hidden_act = 'gelu' is not supported.*'silu'"),
-        ({"use_sliding_window": True}, "use_sliding_window = True"),
+        ({"use_sliding_window": 1}, "'use_sliding_window' must be true or false"),
+        (
+            {"use_sliding_window": True, "max_window_layers": 0, "sliding_window": 0},
+            "sliding_window must be from 1 to .* got 0",
+        ),
+        (
+            {"use_sliding_window": True, "max_window_layers": 0, "sliding_window": -4},
+            "sliding_window must be from 1 to .* got -4",
+        ),
+        ({"use_sliding_window": True, "sliding_window": "8"}, "'sliding_window' must be a whole"),
+        ({"use_sliding_window": True, "max_window_layers": 1.0}, "'max_window_layers' must be a"),
+        ({"layer_types": ["full_attention", "chunked_attention"]}, "layer_types = 'chunked_att"),
+        (
+            {"use_sliding_window": True, "layer_types": ["sliding_attention"]},
+            "layer_types must have one for each of 2 layers, got 1",
+        ),
         ({"use_mrope": True}, "use_mrope"),
-        ({"layer_types": ["full_attention", "sliding_attention"]}, "sliding_attention"),
+        ({"layer_types": ["full_attention", "sliding_attention"]}, "sliding_window must .* got 0"),
         ({"layer_types": "full_attention"}, "a list"),
         (
             {"rope_scaling": {"type": "yarn", "factor": 4.0}},
@@ -241,10 +257,53 @@ def test_gpt_neox_that_is_not_computed_is_refused(changes, message):
         parse_config({**PYTHIA, **changes})
 
 
-def test_mistral_reads_no_further_than_its_window():
+SLIDING = "sliding_attention"
+FULL = "full_attention"
+
+
+@pytest.mark.parametrize(
+    ("changes", "types", "window"),
+    [
+        ({"max_window_layers": 1}, (FULL, SLIDING), 32768),
+        ({"max_window_layers": 0, "sliding_window": 7}, (SLIDING, SLIDING), 7),
+        ({"max_window_layers": 2}, (), 0),
+        ({"sliding_window": None, "max_window_layers": 0}, (), 0),
+        ({"layer_types": [SLIDING, FULL], "sliding_window": 9}, (SLIDING, FULL), 9),
+        ({"use_sliding_window": False, "max_window_layers": 0}, (), 0),
+    ],
+)
+@pytest.mark.parametrize("name", ["Qwen2ForCausalLM", "Qwen3ForCausalLM"])
+def test_qwens_sliding_layers(name, changes, types, window):
+    values = {**V4, "architectures": [name], "use_sliding_window": True, **changes}
+    config = parse_config(values)
+    assert (config.layer_types, config.sliding_window) == (types, window)
+    seen = [window if kind == SLIDING else 0 for kind in types or (FULL, FULL)]
+    assert [config.window(i) for i in (0, 1)] == seen
+
+
+def test_mistral_slides_in_all_layers_or_in_none():
     values = {**V4, "architectures": ["MistralForCausalLM"], "max_position_embeddings": 9000}
-    for window, longest in [(512, 512), (None, 9000), (20000, 9000)]:
+    for window in (512, 20000, None):
         config = parse_config({**values, "sliding_window": window})
-        assert config.max_position_embeddings == longest
+        assert config.max_position_embeddings == 9000
+        assert [config.window(i) for i in (0, 1)] == [window or 0] * 2
+    with pytest.raises(FormatError, match="layer_types = 'full_attention' is not supported"):
+        parse_config({**values, "layer_types": [FULL, FULL]})
+    with pytest.raises(FormatError, match="sliding_window must be from 1"):
+        parse_config({**values, "sliding_window": 0})
     del values["sliding_window"]
-    assert parse_config(values).max_position_embeddings == 4096
+    assert parse_config(values).window(1) == 4096
+
+
+def test_llama_does_not_slide():
+    values = {**V4, "architectures": ["LlamaForCausalLM"]}
+    assert parse_config(values).window(0) == 0
+    with pytest.raises(FormatError, match="layer_types = 'sliding_attention' is not supported"):
+        parse_config({**values, "layer_types": [SLIDING, FULL]})
+
+
+def test_a_model_that_slides_is_not_written_as_gguf():
+    slides = {**V4, "use_sliding_window": True, "max_window_layers": 1}
+    with pytest.raises(FormatError, match="sliding windows can't be written as GGUF"):
+        gguf_metadata(parse_config(slides), "slides")
+    assert gguf_metadata(parse_config(V4), "does not")

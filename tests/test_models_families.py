@@ -39,7 +39,23 @@ MODELS = {
         "head_dim": 20,
         **SIZES,
     },
-    "mistral": {"family": "Mistral", "head_dim": 8, "sliding_window": LENGTH, **SIZES},
+    "mistral": {"family": "Mistral", "head_dim": 8, "sliding_window": None, **SIZES},
+    "mistral sliding": {"family": "Mistral", "sliding_window": 70, "length": 201, **SIZES},
+    "qwen2 sliding": {
+        "use_sliding_window": True,
+        "sliding_window": 11,
+        "max_window_layers": 1,
+        **SIZES,
+    },
+    "qwen3 sliding": {
+        "family": "Qwen3",
+        "head_dim": 14,
+        "use_sliding_window": True,
+        "sliding_window": 66,
+        "layer_types": ["sliding_attention", "full_attention"],
+        "length": 140,
+        **SIZES,
+    },
     "olmo2": {"family": "Olmo2", **SIZES},
     "gpt2": {"family": "GPT2", "tied": True, **SIZES, "kv": 6},
     "gpt2 f16": {"family": "GPT2", "dtype": "float16", "n_inner": None, **SIZES, "kv": 6},
@@ -68,8 +84,10 @@ MODELS = {
 def pair(request, tmp_path_factory):
     """A folder with a random model, and transformers' results for one text."""
     folder = tmp_path_factory.mktemp("family")
-    theirs = hf_models.make_model(folder, seed=len(request.param), **MODELS[request.param])
-    ids = np.random.default_rng(5).integers(0, SIZES["vocab"], LENGTH)
+    facts = {"length": LENGTH, **MODELS[request.param]}
+    length = facts.pop("length")
+    theirs = hf_models.make_model(folder, seed=len(request.param), **facts)
+    ids = np.random.default_rng(5).integers(0, SIZES["vocab"], length)
     expected = hf_models.reference(theirs, ids)
     greedy = hf_models.greedy(theirs, ids[:7], 100)
     return SimpleNamespace(
@@ -102,6 +120,14 @@ def test_q8_is_near_and_comes_back_when_saved(pair, tmp_path):
     again = pyqtf.load(tmp_path / "model.pyqtf")
     assert again.config == model.config
     assert again.logits(pair.ids).tobytes() == logits.tobytes()
+
+
+def test_a_text_in_pieces_gives_the_same_bits(pair):
+    model = pyqtf.load(pair.folder)
+    cache = pyqtf.KVCache(model.config)
+    pieces = np.split(pair.ids, [1, 20, 33, len(pair.ids) - 2])
+    logits = [model.logits(piece, cache=cache) for piece in pieces]
+    assert np.concatenate(logits).tobytes() == model.logits(pair.ids).tobytes()
 
 
 def test_hidden_states_and_attention_weights_equal_transformers(pair):
@@ -245,6 +271,7 @@ LAYER_BIASES = [
         "down_bias",
     )
 ]
+FULL, SLIDING = "full_attention", "sliding_attention"
 SCALED = [rope_not_scaled, rope_scaled_by(1.1)]
 PARTICULARS = {
     "qwen3": [*QK_NORMS, *PRE_NORMS],
@@ -262,6 +289,23 @@ PARTICULARS = {
         queries_and_keys_exchanged,
         silu_for_gelu,
         changed(activation="gelu_erf"),
+    ],
+    "mistral sliding": [
+        changed(layer_types=()),
+        changed(sliding_window=69),
+        changed(sliding_window=71),
+        changed(layer_types=(SLIDING, FULL)),
+    ],
+    "qwen2 sliding": [
+        changed(layer_types=()),
+        changed(sliding_window=12),
+        changed(layer_types=(SLIDING, FULL)),
+        changed(layer_types=(SLIDING, SLIDING)),
+    ],
+    "qwen3 sliding": [
+        changed(layer_types=()),
+        changed(sliding_window=65),
+        changed(layer_types=(FULL, SLIDING)),
     ],
     "olmo2": [*QK_NORMS, *POST_NORMS, first_head_norms_all],
     "olmo2 tied": POST_NORMS,
@@ -292,14 +336,6 @@ def test_mutants_fail_the_comparison(pair):
         mutate(model)
         with pytest.raises(AssertionError, match="Not equal to tolerance"):
             hf_models.compare(model, pair.expected, pair.ids)
-
-
-def test_a_text_longer_than_the_sliding_window_is_refused(pair):
-    if pair.name == "mistral":
-        model = pyqtf.load(pair.folder)
-        assert model.config.max_position_embeddings == LENGTH
-        with pytest.raises(ValueError, match=f"its max_position_embeddings is {LENGTH}"):
-            model.logits([1] * (LENGTH + 1))
 
 
 def test_gpt2_files_without_a_prefix_and_with_masks_give_the_same_bits(pair):

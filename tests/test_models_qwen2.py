@@ -112,25 +112,26 @@ def interleaved_rope(model, monkeypatch):
 
 
 def another_scale(model, monkeypatch):
-    def attention(q, k, v, qo, ko, scale, causal):
-        return _core.attention(q, k, v, qo, ko, 1.02 * scale, causal)
+    def attention(q, k, v, qo, ko, scale, causal, **options):
+        return _core.attention(q, k, v, qo, ko, 1.02 * scale, causal, **options)
 
     monkeypatch.setattr(decoder_module, "_core", mutants.with_core(attention=attention))
 
 
 def another_gqa_mapping(model, monkeypatch):
-    def attention(q, k, v, qo, ko, scale, causal):
+    def attention(q, k, v, qo, ko, scale, causal, **options):
         n_heads, n_kv = q.shape[1], k.shape[1]
         order = np.arange(n_heads).reshape(-1, n_kv).T.ravel()
-        out = _core.attention(np.ascontiguousarray(q[:, order]), k, v, qo, ko, scale, causal)
+        q = np.ascontiguousarray(q[:, order])
+        out = _core.attention(q, k, v, qo, ko, scale, causal, **options)
         return np.ascontiguousarray(out[:, np.argsort(order)])
 
     monkeypatch.setattr(decoder_module, "_core", mutants.with_core(attention=attention))
 
 
 def not_causal(model, monkeypatch):
-    def attention(q, k, v, qo, ko, scale, causal):
-        return _core.attention(q, k, v, qo, ko, scale, False)
+    def attention(q, k, v, qo, ko, scale, causal, **options):
+        return _core.attention(q, k, v, qo, ko, scale, False, **options)
 
     monkeypatch.setattr(decoder_module, "_core", mutants.with_core(attention=attention))
 

@@ -13,6 +13,9 @@ from pyqtf.models.rope import RopeScaling
 _MAX_SIZE = 2**31 - 1
 _MAX_LAYERS = 10_000
 
+# Members of ModelConfig.layer_types.
+FULL, SLIDING = "full_attention", "sliding_attention"
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -45,6 +48,10 @@ class ModelConfig:
     parallel_residual : bool
         Whether attention and feed-forward network of a layer read the same residual stream, rather
         than one what the other has added to.
+    layer_types : tuple of {"full_attention", "sliding_attention"}
+        For each layer, whether its queries see all tokens before them; empty where all do.
+    sliding_window : int
+        How many tokens a query of a sliding layer sees, itself included; 0 where no layer slides.
 
     Raises
     ------
@@ -68,6 +75,8 @@ class ModelConfig:
     activation: str = "swiglu"
     partial_rotary_factor: float = 1.0
     parallel_residual: bool = False
+    layer_types: tuple[str, ...] = ()
+    sliding_window: int = 0
 
     def __post_init__(self) -> None:
         for name in (
@@ -102,6 +111,21 @@ class ModelConfig:
                 "config: the part of head_dim that rotary embeddings turn must be even, got "
                 f"{self.rotary_dim} of {self.head_dim}"
             )
+        if self.layer_types and len(self.layer_types) != self.n_layers:
+            raise FormatError(
+                f"config: layer_types must have one for each of {self.n_layers} layers, got "
+                f"{len(self.layer_types)}"
+            )
+        if SLIDING in self.layer_types and not 1 <= self.sliding_window <= _MAX_SIZE:
+            raise FormatError(
+                f"config: sliding_window must be from 1 to {_MAX_SIZE} where a layer slides, got "
+                f"{self.sliding_window}"
+            )
+
+    def window(self, layer: int) -> int:
+        """How many tokens a query of a layer sees, itself included; 0 for all."""
+        slides = self.layer_types and self.layer_types[layer] == SLIDING
+        return self.sliding_window if slides else 0
 
     @property
     def rotary_dim(self) -> int:
@@ -204,14 +228,14 @@ class Fields:
                 f"pyqtf computes {known} only"
             )
 
-    def require_each(self, name: str, allowed: object) -> None:
-        """Refuse a list that is there and holds anything but `allowed`."""
-        if self.has(name):
-            values = self._values[name]
-            if not isinstance(values, list):
-                raise self._wrong(name, "a list", values)
-            for value in values:
-                Fields({name: value}, self.where).require(name, allowed)
+    def each(self, name: str, *allowed: str) -> tuple[str, ...]:
+        """Return a list, empty where it isn't there, and refuse one with other members."""
+        values = self._values[name] if self.has(name) else []
+        if not isinstance(values, list):
+            raise self._wrong(name, "a list", values)
+        for value in values:
+            Fields({name: value}, self.where).require(name, *allowed)
+        return tuple(values)
 
     def head_dim(self) -> int:
         """Return ``head_dim``, or what the width leaves to each head."""

@@ -113,16 +113,16 @@ class Decoder:
             _core.rope(qkv, cos, sin, positions, c.n_heads + c.n_kv_heads, c.head_dim)
         heads = qkv.reshape(n_tokens, c.n_heads + 2 * c.n_kv_heads, c.head_dim)
         q, k, v = np.split(heads, [c.n_heads, c.n_heads + c.n_kv_heads], axis=1)
-        scale = c.head_dim**-0.5
+        scale, window = c.head_dim**-0.5, c.window(i)
         k_offsets = offsets
         if cache is not None:
             k, v = cache.append(i, k, v)
             k_offsets = np.array([0, len(k)])
         if trace is not None and trace.attentions is not None:
             q_heads, k_heads = (np.ascontiguousarray(part.transpose(1, 0, 2)) for part in (q, k))
-            weights = _core.attention_weights(q_heads, k_heads, scale, causal=True)
+            weights = _core.attention_weights(q_heads, k_heads, scale, causal=True, window=window)
             trace.attentions.append(weights)
-        mixed = _core.attention(q, k, v, offsets, k_offsets, scale, causal=True)
+        mixed = _core.attention(q, k, v, offsets, k_offsets, scale, causal=True, window=window)
         self._add(x, mixed.reshape(n_tokens, c.q_size), layer.o, layer.o_bias, layer.attn_post_norm)
 
     def _feed_forward(self, layer: LayerWeights, source: Floats, x: Floats) -> None:

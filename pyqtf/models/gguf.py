@@ -259,7 +259,7 @@ def gguf_metadata(config: ModelConfig, name: str) -> Mapping[str, Any]:
     ------
     FormatError
         The family is not known to llama.cpp, or has its rows in another order there, or the
-        model's rotary embedding is scaled.
+        model's rotary embedding is scaled, or its attention slides.
 
     Examples
     --------
@@ -275,6 +275,8 @@ def gguf_metadata(config: ModelConfig, name: str) -> Mapping[str, Any]:
         )
     if config.rope_scaling is not None:
         raise FormatError("a model with a scaled rotary embedding can't be written as GGUF")
+    if config.sliding_window:
+        raise FormatError("a model with sliding windows can't be written as GGUF")
     values = {f"{family}.{key}": getattr(config, field) for field, (_, key) in _SIZES.items()}
     return {
         "general.architecture": family,

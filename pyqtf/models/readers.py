@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
-from pyqtf.models.config import Fields, ModelConfig
+from pyqtf.models.config import FULL, SLIDING, Fields, ModelConfig
 from pyqtf.models.rope import read_partial_rotary, read_rope
 
 # transformers' names for GELU and for its tanh form -> ModelConfig's.
@@ -18,10 +19,15 @@ _GELU = {
 
 def common(fields: Fields, family: str, *, default_theta: float | None = None) -> ModelConfig:
     """Read what the families have in common, under the names that they share."""
+    fields.each("layer_types", FULL)
+    return _common(fields, family, default_theta)
+
+
+def _common(fields: Fields, family: str, default_theta: float | None = None) -> ModelConfig:
+    """As `common`, with what slides left to be read."""
     fields.require("hidden_act", "silu")
     fields.require("attention_bias", False)
     fields.require("mlp_bias", False)
-    fields.require_each("layer_types", "full_attention")
     rope_theta, rope_scaling = read_rope(fields, default_theta)
     return ModelConfig(
         family=family,
@@ -41,10 +47,26 @@ def common(fields: Fields, family: str, *, default_theta: float | None = None) -
 
 
 def qwen(fields: Fields, family: str) -> ModelConfig:
-    """Read Qwen2 or Qwen3."""
-    fields.require("use_sliding_window", False)
+    """Read Qwen2 or Qwen3; layers from ``max_window_layers`` on slide, if any do."""
     fields.require("use_mrope", False)
-    return common(fields, family)
+    config = _common(fields, family)
+    window = None
+    if fields.flag("use_sliding_window", False):
+        window = fields.integer_or("sliding_window", 4096)
+    first = config.n_layers if window is None else fields.integer_or("max_window_layers", 28) or 0
+    types = fields.each("layer_types", FULL, SLIDING)
+    return _with_windows(config, types or _slide(config, lambda i: i >= first), window)
+
+
+def _slide(config: ModelConfig, slides: Callable[[int], bool]) -> tuple[str, ...]:
+    """Return the types of layers that slide as their numbers say."""
+    return tuple(SLIDING if slides(i) else FULL for i in range(config.n_layers))
+
+
+def _with_windows(config: ModelConfig, types: tuple[str, ...], window: int | None) -> ModelConfig:
+    if SLIDING not in types:
+        types, window = (), 0
+    return replace(config, layer_types=types, sliding_window=window or 0)
 
 
 def llama(fields: Fields, family: str) -> ModelConfig:
@@ -53,12 +75,12 @@ def llama(fields: Fields, family: str) -> ModelConfig:
 
 
 def mistral(fields: Fields, family: str) -> ModelConfig:
-    """Read Mistral."""
-    config = common(fields, family, default_theta=10000.0)
-    # Up to the window's length a sliding window hides nothing: longer texts are refused.
+    """Read Mistral, of which all layers slide or none."""
+    config = _common(fields, family, 10000.0)
     window = fields.integer_or("sliding_window", 4096)
-    longest = min(config.max_position_embeddings, window or config.max_position_embeddings)
-    return replace(config, max_position_embeddings=longest)
+    kind = FULL if window is None else SLIDING
+    fields.each("layer_types", kind)
+    return _with_windows(config, (kind,) * config.n_layers, window)
 
 
 def gpt2(fields: Fields, family: str) -> ModelConfig:

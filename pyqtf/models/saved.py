@@ -170,10 +170,10 @@ def _read_facts(
 
 def _header(facts: dict[str, Any], tensors: dict[str, Tensor]) -> SavedHeader:
     """Check the facts; any misfit raises."""
-    quant, scaling = facts["quant"], facts["config"]["rope_scaling"]
+    quant = facts["quant"]
     if quant not in QUANTS:
         raise FormatError(f"quant is {quant!r:.80}, expected one of {', '.join(QUANTS)}")
-    config = ModelConfig(**{**facts["config"], "rope_scaling": scaling and RopeScaling(**scaling)})
+    config = _config(facts["config"])
     tokenizer = tensors[_TOKENIZER].array()
     return SavedHeader(facts["name"], quant, config, tokenizer, facts["special"])
 
@@ -191,3 +191,12 @@ def _assemble(facts: dict[str, Any], header: SavedHeader, tensors: dict[str, Ten
             data, scales = tensors[f"{name}.data"].array(), tensors[f"{name}.scales"].array()
             parts[name] = _core.from_packed(data, scales, (shape[0], shape[1]), *formats[name])
     return assemble(parts, header.config, facts["fingerprint"])
+
+
+def _config(values: dict[str, Any]) -> ModelConfig:
+    scaling = values["rope_scaling"]
+    made = {
+        "rope_scaling": scaling and RopeScaling(**scaling),
+        "layer_types": tuple(values["layer_types"]),
+    }
+    return ModelConfig(**{**values, **made})

@@ -26,12 +26,16 @@ static float random_float(void) {
 }
 
 /* rows x vocabulary with a head of f32, k = d. */
-static void test_shape(int64_t rows, int64_t vocabulary, int64_t d, int64_t top_k) {
+static void test_shape(int64_t rows, int64_t vocabulary, int64_t d, int64_t top_k, float softcap) {
     float *weights = malloc((size_t)(vocabulary * d) * sizeof *weights);
     float *hidden = malloc((size_t)(rows * d) * sizeof *hidden);
+    float *bias = malloc((size_t)vocabulary * sizeof *bias);
     int64_t *targets = malloc((size_t)rows * sizeof *targets);
     for (int64_t i = 0; i < vocabulary * d; i++) {
         weights[i] = 4.0f * random_float();
+    }
+    for (int64_t i = 0; i < vocabulary; i++) {
+        bias[i] = random_float();
     }
     for (int64_t i = 0; i < rows * d; i++) {
         hidden[i] = random_float();
@@ -50,6 +54,8 @@ static void test_shape(int64_t rows, int64_t vocabulary, int64_t d, int64_t top_
     qtf_loss_args args = {.hidden = hidden,
                           .head = &head,
                           .targets = targets,
+                          .bias = softcap > 0.0f ? bias : NULL,
+                          .softcap = softcap,
                           .rows = rows,
                           .top_k = top_k,
                           .nll = nll,
@@ -64,6 +70,9 @@ static void test_shape(int64_t rows, int64_t vocabulary, int64_t d, int64_t top_
             double logit = 0.0;
             for (int64_t j = 0; j < d; j++) {
                 logit += (double)hidden[i * d + j] * weights[v * d + j];
+            }
+            if (softcap > 0.0f) {
+                logit = softcap * tanh((logit + bias[v]) / softcap);
             }
             sum += exp(logit);
             weighted += logit * exp(logit);
@@ -86,12 +95,14 @@ static void test_shape(int64_t rows, int64_t vocabulary, int64_t d, int64_t top_
     targets[rows - 1] = 0;
     args.top_k = vocabulary + 1;
     CHECK(qtf_loss(&args) == QTF_BAD_ARGUMENT);
-    args.top_k = top_k;
+    args.top_k = top_k, args.softcap = -1.0f;
+    CHECK(qtf_loss(&args) == QTF_BAD_ARGUMENT);
+    args.softcap = 0.0f;
     hidden[0] = NAN;
     CHECK(qtf_loss(&args) == QTF_NOT_FINITE);
     qtf_free(head.data);
     free(weights), free(hidden), free(targets), free(nll), free(entropy), free(rank), free(ids);
-    free(logprobs);
+    free(logprobs), free(bias);
 }
 
 int main(void) {
@@ -103,10 +114,11 @@ int main(void) {
         if (qtf_use_isa((qtf_isa)isa) != QTF_OK) {
             continue;
         }
-        test_shape(1, 1, 3, 1);
-        test_shape(3, 33, 5, 33);
-        test_shape(61, 1500, 4, 3);
-        test_shape(490, 520, 2, 0);
+        test_shape(1, 1, 3, 1, 0.0f);
+        test_shape(3, 33, 5, 33, 2.0f);
+        test_shape(61, 1500, 4, 3, 0.0f);
+        test_shape(62, 1499, 4, 3, 5.0f);
+        test_shape(490, 520, 2, 0, 0.0f);
     }
     printf("test_loss: %d failed\n", checks_failed);
     return checks_failed != 0;
