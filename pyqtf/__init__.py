@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pyqtf.evaluation.compare import Comparison, compare_models
     from pyqtf.evaluation.confounds import regress_loss, token_features
     from pyqtf.evaluation.context import evaluate_contexts, summarise_contexts
+    from pyqtf.evaluation.convert import convert
     from pyqtf.evaluation.evaluate import evaluate, evaluate_tokens
     from pyqtf.evaluation.measure import measure
     from pyqtf.evaluation.power import stories_needed
@@ -49,6 +50,7 @@ _HOME = {
     "bundled": "",
     "compare_models": "pyqtf.evaluation.compare",
     "compute_perplexity": "pyqtf.evaluation.score",
+    "convert": "pyqtf.evaluation.convert",
     "evaluate": "pyqtf.evaluation.evaluate",
     "evaluate_contexts": "pyqtf.evaluation.context",
     "evaluate_tokens": "pyqtf.evaluation.evaluate",
@@ -81,6 +83,7 @@ __all__ = [
     "bundled",
     "compare_models",
     "compute_perplexity",
+    "convert",
     "evaluate",
     "evaluate_contexts",
     "evaluate_tokens",

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pyqtf.evaluation.batches import batches
 from pyqtf.evaluation.interface import LanguageModel
@@ -15,7 +16,46 @@ from pyqtf.evaluation.protocol import Protocol, Window, get_protocol
 from pyqtf.evaluation.receipt import Receipt, make_receipt
 from pyqtf.evaluation.score import encode, exp
 
+# What lm-evaluation-harness counts words by.
+WHITE_SPACE = re.compile(r"\s+")
+
 _MANY_TEXTS = ("per-story", "lm-eval")
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """What a model read and what it lost on the way.
+
+    Attributes
+    ----------
+    passes : list of (int32 [w], float64 [w - 1])
+        What was read at once, and the loss of each token after the first.
+    sequences : list of int32 [T]
+        The tokens of each text, without any added one.
+    n_words, n_bytes : int
+        Of all texts: runs between white space, as lm-evaluation-harness counts them, and UTF-8
+        bytes.
+    limit : int
+        The most tokens that the model can read at once.
+    prefix_ids : dict of str to int or None
+        The tokens "bos" and "eos".
+    """
+
+    passes: list[tuple[NDArray[np.int32], NDArray[np.float64]]]
+    sequences: list[NDArray[np.int32]]
+    n_words: int
+    n_bytes: int
+    limit: int
+    prefix_ids: dict[str, int | None]
+
+    def windows(self, protocol: Protocol) -> list[Window]:
+        """Cut the texts; raises as `Protocol.windows`."""
+        prefix_id = self.prefix_ids.get(protocol.prefix)
+        return [
+            window
+            for ids in self.sequences
+            for window in protocol.windows(ids, limit=self.limit, prefix_id=prefix_id)
+        ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +78,8 @@ class Measurement:
         Tokens of the text, scored tokens, windows.
     receipt : Receipt
         What the number depends on.
+    reading : Reading
+        Every loss behind it, from which `pyqtf.convert` derives other tools' figures.
     """
 
     perplexity: float
@@ -50,6 +92,7 @@ class Measurement:
     n_scored: int
     n_windows: int
     receipt: Receipt
+    reading: Reading
 
     def __repr__(self) -> str:
         return (
@@ -110,49 +153,55 @@ def measure(
             f"protocol {chosen.name} takes one text, got {len(texts)}; join them, for instance "
             "with '\\n\\n'.join(texts)"
         )
-    limit = model.config.max_position_embeddings
-    prefix_id = None
-    if chosen.prefix != "none":
-        prefix_id = getattr(model.tokenizer, f"{chosen.prefix}_token_id", None)
-    sequences = [encode(model.tokenizer, one, "text") for one in texts]
-    windows = [
-        window
-        for ids in sequences
-        for window in chosen.windows(ids, limit=limit, prefix_id=prefix_id)
+    reading = Reading(
+        passes=[],
+        sequences=[encode(model.tokenizer, one, "text") for one in texts],
+        n_words=sum(len(WHITE_SPACE.split(one)) for one in texts),
+        n_bytes=sum(len(one.encode("utf-8")) for one in texts),
+        limit=model.config.max_position_embeddings,
+        prefix_ids={
+            name: getattr(model.tokenizer, f"{name}_token_id", None) for name in ("bos", "eos")
+        },
+    )
+    windows = reading.windows(chosen)
+    lengths = [len(window.ids) for window in windows]
+    for batch in batches(range(len(windows)), lengths):
+        losses = model.token_losses([windows[i].ids for i in batch])
+        reading.passes.extend(
+            (windows[i].ids, one.nll) for i, one in zip(batch, losses, strict=True)
+        )
+    scored = [
+        nll[window.first - 1 :] for window, (_, nll) in zip(windows, reading.passes, strict=True)
     ]
-    losses = _losses(model, windows)
+    return averaged(chosen, windows, scored, reading, make_receipt(model, texts, chosen))
+
+
+def averaged(
+    protocol: Protocol,
+    windows: Sequence[Window],
+    losses: Sequence[NDArray[np.float64]],
+    reading: Reading,
+    receipt: Receipt,
+) -> Measurement:
+    """The figures of a protocol from the losses of each window's scored tokens."""
     weights = [window.weight for window in windows]
     means = [math.fsum(nll) / len(nll) for nll in losses]
     mean = math.fsum(w * m for w, m in zip(weights, means, strict=True)) / math.fsum(weights)
     nll = math.fsum(math.fsum(one) for one in losses)
-    by_text = chosen.name == "lm-eval"
-    n_words = sum(len(re.split(r"\s+", one)) for one in texts)
-    n_bytes = sum(len(one.encode("utf-8")) for one in texts)
+    by_text = protocol.name == "lm-eval"
     return Measurement(
         perplexity=exp(mean),
-        error=_error(losses) * exp(mean) if chosen.name == "llama.cpp" else math.nan,
-        word_perplexity=exp(nll / n_words) if by_text else math.nan,
-        byte_perplexity=exp(nll / n_bytes) if by_text else math.nan,
-        bits_per_byte=nll / n_bytes / math.log(2) if by_text else math.nan,
+        error=_error(losses) * exp(mean) if protocol.name == "llama.cpp" else math.nan,
+        word_perplexity=exp(nll / reading.n_words) if by_text else math.nan,
+        byte_perplexity=exp(nll / reading.n_bytes) if by_text else math.nan,
+        bits_per_byte=nll / reading.n_bytes / math.log(2) if by_text else math.nan,
         nll=nll,
-        n_tokens=sum(map(len, sequences)),
+        n_tokens=sum(map(len, reading.sequences)),
         n_scored=sum(window.n_scored for window in windows),
         n_windows=len(windows),
-        receipt=make_receipt(model, texts, chosen),
+        receipt=receipt,
+        reading=reading,
     )
-
-
-def _losses(model: LanguageModel, windows: Sequence[Window]) -> list[np.ndarray]:
-    lengths = [len(window.ids) for window in windows]
-    found: list[np.ndarray] = []
-    for batch in batches(range(len(windows)), lengths):
-        found += [
-            losses.nll[windows[i].first - 1 :]
-            for i, losses in zip(
-                batch, model.token_losses([windows[i].ids for i in batch]), strict=True
-            )
-        ]
-    return found
 
 
 def _error(losses: Sequence[np.ndarray]) -> float:

@@ -112,26 +112,38 @@ def make_receipt(
 
     `tokenizer` is another one than the model's, and `context` the ids that stood before the text.
     """
-    window = protocol.window
-    if window is None and protocol.name != "per-story":
-        window = model.config.max_position_embeddings
     before = np.empty(0, np.int32) if context is None else context
-    of_prefix = protocol.prefix != "none" and protocol.name != "llama.cpp"
     return Receipt(
         protocol={
-            "protocol": protocol.name,
             "tokenizer": tokenizer_digest(tokenizer or model.tokenizer),
-            "prefix": protocol.prefix,
-            "first_token": "scored" if of_prefix or len(before) else "not scored",
-            "context": _context(before),
-            "window": window,
-            "stride": protocol.stride,
-            "remainder": protocol.remainder,
-            "averaging": protocol.averaging,
+            **protocol_fields(protocol, model.config.max_position_embeddings, before),
             "text": digest(texts),
         },
         provenance=provenance(model),
     )
+
+
+def protocol_fields(
+    protocol: Protocol, limit: int | None, context: NDArray[np.int32]
+) -> dict[str, Value]:
+    """Fields of a receipt that follow from the protocol alone.
+
+    `limit` is the most tokens that the model reads, and `context` the ids before the text.
+    """
+    window = protocol.window
+    if window is None and protocol.name != "per-story":
+        window = limit
+    of_prefix = protocol.prefix != "none" and protocol.name != "llama.cpp"
+    return {
+        "protocol": protocol.name,
+        "prefix": protocol.prefix,
+        "first_token": "scored" if of_prefix or len(context) else "not scored",
+        "context": _context(context),
+        "window": window,
+        "stride": protocol.stride,
+        "remainder": protocol.remainder,
+        "averaging": protocol.averaging,
+    }
 
 
 def _context(ids: NDArray[np.int32]) -> str:
