@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pyqtf import bundled, plot
     from pyqtf.evaluation.bootstrap import bootstrap_intervals
     from pyqtf.evaluation.breakdown import loss_by, token_classes
+    from pyqtf.evaluation.chat import evaluate_chat
     from pyqtf.evaluation.compare import Comparison, compare_models
     from pyqtf.evaluation.confounds import regress_loss, token_features
     from pyqtf.evaluation.context import evaluate_contexts, summarise_contexts
@@ -52,6 +53,7 @@ _HOME = {
     "compute_perplexity": "pyqtf.evaluation.score",
     "convert": "pyqtf.evaluation.convert",
     "evaluate": "pyqtf.evaluation.evaluate",
+    "evaluate_chat": "pyqtf.evaluation.chat",
     "evaluate_contexts": "pyqtf.evaluation.context",
     "evaluate_tokens": "pyqtf.evaluation.evaluate",
     "export_gguf": "pyqtf.export",
@@ -85,6 +87,7 @@ __all__ = [
     "compute_perplexity",
     "convert",
     "evaluate",
+    "evaluate_chat",
     "evaluate_contexts",
     "evaluate_tokens",
     "export_gguf",

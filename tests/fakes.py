@@ -30,7 +30,7 @@ class WordTokenizer:
 
     def encode(self, text, add_special_tokens=False):
         ids = []
-        for i, word in enumerate(text.split(" ")):
+        for i, word in enumerate(text.split(" ") if text else []):
             piece = (" " if i else "") + word
             if piece not in self.words:
                 self.words.append(piece)

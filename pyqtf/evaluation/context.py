@@ -12,9 +12,14 @@ from numpy.typing import NDArray
 
 from pyqtf.evaluation.batches import batches
 from pyqtf.evaluation.interface import LanguageModel
-from pyqtf.evaluation.score import check_ids, encode, exp, join
+from pyqtf.evaluation.score import Text, check_ids, encode, exp, join
 from pyqtf.evaluation.statistics import clustered_mean
 from pyqtf.evaluation.stories import as_stories
+
+# A context: its name, how many sentences it is, and what stands before the text.
+Condition = tuple[str, int, Text]
+# A text with its story's index and what to put before it, one after the other.
+Item = tuple[int, str, list[Condition]]
 
 # A sentence ends at . ! or ? with the quotes and brackets that close behind it.
 _END = re.compile(r"(?<=[.!?])[\"'”’)\]]*(?=\s)")
@@ -101,24 +106,53 @@ def evaluate_contexts(
             f"{len(halves)} of the stories have two sentences or more; a comparison of contexts "
             "needs at least two"
         )
-    rows: list[dict[str, Any]] = []
-    jobs: list[tuple[NDArray[np.int32], int, str]] = []
+    items: list[Item] = []
     for place, (index, before, half) in enumerate(halves):
         other = halves[(place + 1) % len(halves)][1]
-        conditions = [("none", 0, "")]
+        conditions: list[Condition] = [("none", 0, "")]
         for n in sentences:
             conditions.append(("own", n, "".join(before[-n:])))
             if control:
                 conditions.append(("other", n, "".join(other[-n:])))
-        ids = encode(model.tokenizer, half, "text")
+        items.append((index, half, conditions))
+    return score_behind(model, items)
+
+
+def score_behind(model: LanguageModel, items: Sequence[Item]) -> pd.DataFrame:
+    """Score each text behind each of its contexts, over the same tokens.
+
+    Parameters
+    ----------
+    model : LanguageModel
+        What scores.
+    items : list of (story_idx, text, list of (context, n_sentences, what stands before))
+        The text's first token is left out everywhere, as nothing is before it where it stands
+        alone.
+
+    Returns
+    -------
+    DataFrame
+        As `evaluate_contexts`.
+
+    Raises
+    ------
+    ValueError
+        A text and its context are longer than the model can read; a text is a single token.
+    """
+    rows: list[dict[str, Any]] = []
+    jobs: list[tuple[NDArray[np.int32], int, str]] = []
+    for index, text, conditions in items:
+        ids = encode(model.tokenizer, text, "text")
         for name, n, context in conditions:
             context_ids = encode(model.tokenizer, context, "context")
             whole = np.concatenate([context_ids, ids])
             try:
+                # Alone as well, so that a token is left when the first is not counted.
+                check_ids(model, ids, 0)
                 check_ids(model, whole, len(context_ids))
             except ValueError as error:
                 raise ValueError(f"story {index}: {error}") from None
-            jobs.append((whole, len(context_ids), half))
+            jobs.append((whole, len(context_ids), text))
             rows.append(
                 {
                     "model_name": model.name,
@@ -133,27 +167,34 @@ def evaluate_contexts(
     return pd.DataFrame(rows)
 
 
-def summarise_contexts(results: pd.DataFrame, *, level: float = 0.95) -> pd.DataFrame:
+def summarise_contexts(
+    results: pd.DataFrame, *, level: float = 0.95, reference: str | None = None
+) -> pd.DataFrame:
     """What each context brings, paired story by story.
 
     Parameters
     ----------
     results : DataFrame
-        What `evaluate_contexts` returns.
+        What `evaluate_contexts` or `evaluate_chat` returns.
     level : float
         Confidence level of the intervals.
+    reference : str, optional
+        Model whose loss without context everything is held against; by default each model is held
+        against itself.
 
     Returns
     -------
     DataFrame
-        One row per context: ``context``, ``n_sentences``, ``perplexity``, and against no context
-        on the same tokens: ``difference`` (nats per token, below 0 where the context helps) with
-        ``low`` and ``high``, its interval clustered by story.
+        One row per model and context: ``model_name``, ``context``, ``n_sentences``,
+        ``perplexity``, and against no context on the same tokens: ``difference`` (nats per token,
+        below 0 where the context helps) with ``low`` and ``high``, its interval clustered by
+        story.
 
     Raises
     ------
     ValueError
-        A story lacks one of the contexts.
+        A story lacks one of the contexts; models read different tokens; no model is named
+        `reference`.
 
     Examples
     --------
@@ -164,18 +205,30 @@ def summarise_contexts(results: pd.DataFrame, *, level: float = 0.95) -> pd.Data
     >>> summarise_contexts(df)["difference"].tolist()
     [0.0, -0.8]
     """
-    nll = results.pivot(index="story_idx", columns=["context", "n_sentences"], values="nll")
-    scored = results.groupby("story_idx")["n_scored"].first()
-    if nll.isna().any(axis=None) or ("none", 0) not in nll.columns:
+    keys = ["model_name", "context", "n_sentences"]
+    nll = results.pivot(index="story_idx", columns=keys, values="nll")
+    models = list(dict.fromkeys(results["model_name"]))
+    bare = [(model, "none", 0) for model in models]
+    if nll.isna().any(axis=None) or not set(bare) <= set(nll.columns):
         raise ValueError("a story lacks one of the contexts; expected what evaluate_contexts gives")
-    order = results[["context", "n_sentences"]].drop_duplicates()
+    sizes = results.groupby("story_idx")["n_scored"]
+    if (sizes.nunique() > 1).any():
+        raise ValueError(
+            f"{' and '.join(models)} read different tokens; a context is compared over identical "
+            "ones, so the models need one tokenizer"
+        )
+    if reference not in (None, *models):
+        raise ValueError(f"no model is named {reference!r}; there are: {', '.join(models)}")
+    scored = sizes.first()
     rows = []
-    for name, n in order.itertuples(index=False):
-        one = nll[(name, n)]
+    for model, name, n in results[keys].drop_duplicates().itertuples(index=False):
+        one = nll[(model, name, n)]
         mean = clustered_mean(one, scored, level=level)
-        difference = clustered_mean(one - nll[("none", 0)], scored, level=level)
+        against = nll[(reference or model, "none", 0)]
+        difference = clustered_mean(one - against, scored, level=level)
         rows.append(
             {
+                "model_name": model,
                 "context": name,
                 "n_sentences": n,
                 "perplexity": exp(mean.value),

@@ -222,12 +222,12 @@ def iter_scores(
     """
     items = as_stories(stories)
     _check_columns(items)
-    wanted = _as_list(models)
+    wanted = as_models(models)
     seen: set[tuple[str, str]] = set()
     with progress_bar(len(wanted) * len(items), progress) as bar:
         for index, given in enumerate(wanted):
             wanted[index] = ""  # so that a model that was handed over can be freed when done
-            model = _open(given, quant, executor)
+            model = open_model(given, quant, executor)
             if (model.name, model.quant) in seen:
                 raise ValueError(
                     f"two models are named {model.name!r} ({model.quant}); give each a name of "
@@ -310,7 +310,8 @@ def _losses(
     return [entries[i] for i in range(len(sequences))]
 
 
-def _as_list(models: Models) -> list[LanguageModel | str | Path]:
+def as_models(models: Models) -> list[LanguageModel | str | Path]:
+    """One or several models as a list, checked."""
     if isinstance(models, str | Path):
         return [models]
     if not isinstance(models, Iterable):
@@ -327,9 +328,10 @@ def _checked(model: LanguageModel | str | Path) -> LanguageModel | str | Path:
     return model
 
 
-def _open(
-    model: LanguageModel | str | Path, quant: str | None, executor: Executor | None
+def open_model(
+    model: LanguageModel | str | Path, quant: str | None, executor: Executor | None = None
 ) -> LanguageModel:
+    """Return a loaded model; the executor's workers hold it where there is one."""
     if not isinstance(model, str | Path):
         return model
     import pyqtf  # the facade is above this layer; only names need it

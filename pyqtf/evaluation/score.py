@@ -121,6 +121,51 @@ class Score:
             columns[f"top{j + 1}_prob"] = np.exp(self.losses.top_logprobs[:, j].astype(np.float64))
         return pd.DataFrame(columns)
 
+    def words(self) -> pd.DataFrame:
+        """One row per word: what stands between white space.
+
+        A token belongs to the word in which its first byte that is no space lies, so every scored
+        token is in exactly one row.
+
+        Returns
+        -------
+        DataFrame
+            ``position`` (of the word's first token in the text), ``word``, ``n_tokens``,
+            ``n_scored`` (one less where the text's first token is not scored; a word without any
+            scored token is left out), ``n_bytes`` (of its scored tokens), ``nll``: the exactly
+            rounded sum over its scored tokens, in nats. The rows add up to `n_scored`, `n_bytes`
+            and, but for the rounding of each row, to `nll`.
+
+        Examples
+        --------
+        >>> import pyqtf
+        >>> model = pyqtf.load(pyqtf.bundled.names()[0])
+        >>> model.score("The cat sat.").words()["word"].tolist()
+        ['cat', 'sat.']
+        """
+        from pyqtf.evaluation.units import words
+
+        return words(self)
+
+    def sentences(self) -> pd.DataFrame:
+        """One row per sentence, as `pyqtf.evaluation.context.split_sentences` cuts the text.
+
+        Returns
+        -------
+        DataFrame
+            As `words`, with ``sentence`` in place of ``word``.
+
+        Examples
+        --------
+        >>> import pyqtf
+        >>> model = pyqtf.load(pyqtf.bundled.names()[0])
+        >>> model.score("The cat sat. It purred.").sentences()["sentence"].tolist()
+        ['The cat sat.', 'It purred.']
+        """
+        from pyqtf.evaluation.units import sentences
+
+        return sentences(self)
+
     def __repr__(self) -> str:
         return (
             f"Score({self.model_name}: perplexity {self.perplexity:.4g}, "
