@@ -45,7 +45,7 @@ def evaluate_chat(
     chat_template : str, optional
         A template for all models (Jinja), for instance ``instruct.tokenizer.chat_template``; by
         default each tokenizer's own. Base and Instruct models ship different ones.
-    quant : {"q8", "f32"}, optional
+    quant : {"q8", "q4", "f32"}, optional
         How to store the weights of models given by name.
 
     Returns
