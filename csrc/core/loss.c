@@ -11,7 +11,7 @@
 #include "core/pool.h"
 
 enum {
-    SLAB_ROWS = 480,         /* rows whose tile results are held at once */
+    SLAB_ROWS = 960,         /* most rows whose tile results are held at once */
     BLOCK_ROWS = 240,        /* rows of a task: a tile of the head is read once for all */
     LOGIT_ROWS = 60,         /* rows of logits a task holds: they stay in the second cache */
     RANGE_TILES = 16,        /* most tiles of a task */
@@ -121,9 +121,12 @@ static void tiles_task(void *context, int64_t task) {
         start_top(job, row, range);
     }
     int64_t last = min64((range + 1) * job->range_tiles, job->n_tiles);
+    int64_t parts = ceil_div(end - begin, LOGIT_ROWS);
     for (int64_t tile = range * job->range_tiles; tile < last; tile++) {
-        for (int64_t row = begin; row < end; row += LOGIT_ROWS) {
-            reduce_tile(job, row, min64(LOGIT_ROWS, end - row), tile, range, logits);
+        for (int64_t i = 0; i < parts; i++) {
+            int64_t row = begin + (end - begin) * i / parts;
+            int64_t next = begin + (end - begin) * (i + 1) / parts;
+            reduce_tile(job, row, next - row, tile, range, logits);
         }
     }
     for (int64_t row = begin; top && row < end; row++) {
@@ -237,11 +240,14 @@ qtf_status qtf_loss(const qtf_loss_args *args) {
     }
     /* Many candidates are held for fewer rows, so that memory stays bounded. */
     int64_t n_ranges = ceil_div(args->head->n, QTF_VOCABULARY_TILE);
-    int64_t slab = max64(1, min64(SLAB_ROWS, MAX_CANDIDATES / (n_ranges * args->top_k + 1)));
+    int64_t most = max64(1, min64(SLAB_ROWS, MAX_CANDIDATES / (n_ranges * args->top_k + 1)));
+    /* Slabs of nearly equal height: each reads the whole head. */
+    int64_t n_slabs = ceil_div(args->rows, most);
     qtf_status status = QTF_OK;
-    for (int64_t row = 0; row < args->rows && status == QTF_OK; row += slab) {
+    for (int64_t i = 0; i < n_slabs && status == QTF_OK; i++) {
+        int64_t row = args->rows * i / n_slabs;
         qtf_loss_args part = *args;
-        part.rows = min64(slab, args->rows - row);
+        part.rows = args->rows * (i + 1) / n_slabs - row;
         part.hidden += row * args->head->k;
         part.targets += row;
         part.nll += row;

@@ -17,6 +17,9 @@ static const int64_t task_products = 4000000;
 /* Rows of activations that stay in L2 beside a panel. */
 enum { ROW_BLOCK = 240 };
 
+/* Cache lines that a kernel fetches at once, a group's worth. */
+enum { MAX_FETCH_LINES = 8 };
+
 typedef struct {
     qtf_activations *activations;
     const float *x;
@@ -107,8 +110,14 @@ static void block(const qtf_matrix *m, const qtf_activations *a, int64_t row0, i
     int64_t n_tiles = ceil_div(rows, kernel.rows);
     int64_t n_groups = m->group ? ceil_div(m->k, m->group) : 0;
     size_t panel_bytes = qtf_matrix_data_bytes(m) / (size_t)ceil_div(m->n, QTF_PANEL);
+    /* The tiles of a panel share out the fetching of the next one; what few cannot, is left. */
+    int64_t fetch_lines =
+        n_groups
+            ? min64(MAX_FETCH_LINES, ceil_div((int64_t)panel_bytes, QTF_ALIGN * n_tiles * n_groups))
+            : 0;
     for (int64_t col = 0; col < cols; col += QTF_PANEL) {
         int64_t p = panel0 + col / QTF_PANEL;
+        const char *panel = (const char *)m->data + (size_t)p * panel_bytes;
         /* Tiles of nearly equal height: the last one is not a slow, low one. */
         for (int64_t i = 0; i < n_tiles; i++) {
             int64_t top = rows * i / n_tiles, row = row0 + top;
@@ -117,7 +126,7 @@ static void block(const qtf_matrix *m, const qtf_activations *a, int64_t row0, i
                 .x_stride = a->stride,
                 .x_scales = a->scales ? a->scales + row * n_groups : NULL,
                 .x_starts = a->starts ? a->starts + row * n_groups * n_starts(m->quant) : NULL,
-                .w = (const char *)m->data + (size_t)p * panel_bytes,
+                .w = panel,
                 .w_scales = m->scales ? m->scales + p * n_groups * QTF_PANEL : NULL,
                 .k = m->k,
                 .group = m->group,
@@ -128,6 +137,8 @@ static void block(const qtf_matrix *m, const qtf_activations *a, int64_t row0, i
                 .stride = (size_t)stride,
                 .rows = (int)(rows * (i + 1) / n_tiles - top),
                 .cols = (int)min64(cols - col, QTF_PANEL),
+                .fetch = panel + panel_bytes + i * n_groups * fetch_lines * QTF_ALIGN,
+                .fetch_lines = (int)fetch_lines,
             });
         }
     }

@@ -26,8 +26,10 @@ typedef struct {
     const float *residual; /* as out, or NULL */
     float *out;            /* out[row * stride + col] = product + bias + residual */
     size_t stride;
-    int rows; /* 1 … q8_rows, q4_rows or f32_rows */
-    int cols; /* 1 … 32 */
+    int rows;          /* 1 … q8_rows, q4_rows or f32_rows */
+    int cols;          /* 1 … 32 */
+    const char *fetch; /* q8: memory that is needed soon, for the kernel to prefetch */
+    int fetch_lines;   /* q8: cache lines of it in each group */
 } qtf_tile;
 
 /* The kernels for matrix products of one instruction set. They belong together: see x_bytes. */
