@@ -1,6 +1,9 @@
 """Small GGUF files, made byte by byte."""
 
+import base64
+import json
 import struct
+from pathlib import Path
 
 import numpy as np
 
@@ -12,6 +15,16 @@ SCALES = {
     "Q8_0": [0], "Q4_0": [0], "Q4_1": [0, 2], "Q5_0": [0], "Q5_1": [0, 2], "Q2_K": [80, 82],
     "Q3_K": [108], "Q4_K": [0, 2], "Q5_K": [0, 2], "Q6_K": [208], "IQ4_NL": [0],
 }  # fmt: skip
+
+
+# Blocks that llama.cpp quantised, see tools/make_gguf_golden.py.
+GOLDEN = json.loads((Path(__file__).parent / "golden/gguf_blocks.json").read_text())["types"]
+
+
+def golden_blocks(name):
+    """Blocks that llama.cpp's quantiser made of normal weights with a deviation of 1 / 16."""
+    data = np.frombuffer(base64.b64decode(GOLDEN[name]["blocks"]), np.uint8)
+    return data.reshape(-1, READABLE[name].block_bytes)
 
 
 def random_blocks(name, n, seed=0, sizes=(1e-7, 1e-3, 1, 100)):

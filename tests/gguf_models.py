@@ -7,7 +7,7 @@ from typing import Any
 
 import gguf
 import numpy as np
-from gguf_files import random_blocks
+from gguf_files import golden_blocks
 
 from pyqtf.formats.gguf_types import READABLE
 from pyqtf.models import ModelConfig
@@ -31,10 +31,8 @@ def random_weights(config: ModelConfig, dtype: str, seed: int = 0) -> dict[str, 
             continue
         if dtype.endswith("_K") or dtype == "IQ4_NL":  # the gguf package doesn't quantise to these
             n_blocks = shape[0] * shape[1] // READABLE[dtype].block_size
-            # Scales for weights that keep activations of the size they have.
-            units = random_blocks(dtype, 999, sizes=[1])
-            spread = gguf.quants.dequantize(units.reshape(-1), kind).std()
-            blocks = random_blocks(dtype, n_blocks, i, sizes=[0.5 * shape[1] ** -0.5 / spread])
+            known = golden_blocks(dtype)
+            blocks = known[rng.integers(0, len(known), n_blocks)]
             stored = blocks.reshape(shape[0], -1)
         else:
             values = rng.normal(size=shape, scale=shape[1] ** -0.5).astype(np.float32)

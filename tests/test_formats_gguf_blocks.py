@@ -1,8 +1,10 @@
 """Quantised blocks, with the gguf package as the oracle."""
 
+import hashlib
+
 import numpy as np
 import pytest
-from gguf_files import QUANTIZED, bits, random_blocks
+from gguf_files import GOLDEN, QUANTIZED, bits, golden_blocks, random_blocks
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,6 +23,15 @@ def test_random_blocks_dequantise_to_the_bits_of_the_gguf_package(name):
     expected = gguf.quants.dequantize(blocks.reshape(-1), kind).reshape(1500, -1)
     assert np.isfinite(expected).all()
     np.testing.assert_array_equal(bits(dequantize(name, blocks)), bits(expected))
+
+
+@pytest.mark.parametrize("name", QUANTIZED)
+def test_what_llama_cpp_quantised_is_read_to_the_bits_that_it_reads(name):
+    values = dequantize(name, golden_blocks(name))
+    assert values.size == 4096 and 0.05 < values.std() < 0.1
+    assert hashlib.sha256(values.astype("<f4").tobytes()).hexdigest() == (
+        GOLDEN[name]["values_sha256"]
+    )
 
 
 @pytest.mark.parametrize("name", ["Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1"])
