@@ -14,6 +14,7 @@ from pyqtf.bench.estimate import estimate_seconds
 from pyqtf.formats import Tensor, hub, open_folder, read_gguf
 from pyqtf.loading import read_gguf_tokenizer
 from pyqtf.models import ModelConfig, gguf, read_config
+from pyqtf.models.gguf_tensors import named_tensors
 from pyqtf.models.registry import FAMILIES
 from pyqtf.models.saved import read_header
 from pyqtf.models.weights import check_tensors, full_names, needed_bytes
@@ -140,7 +141,7 @@ def _inspect_folder(source: Source, tensors: Mapping[str, Tensor], where: str) -
 def _inspect_gguf(source: Source) -> ModelInfo:
     file = read_gguf(source.path)
     config = gguf.read_config(file)
-    check_tensors(gguf.named_tensors(file, config), config)
+    check_tensors(named_tensors(file, config), config)
     tokenizer, _ = read_gguf_tokenizer(file)
     where = f"GGUF file {source.path}"
     return ModelInfo(source.name, where, config, tokenizer, _stored(file.tensors))

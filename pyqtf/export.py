@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from pyqtf.formats import FormatError, Tensor, open_folder, save_gguf
+from pyqtf.formats import FormatError, open_folder, save_gguf
 from pyqtf.formats.gguf_types import READABLE
 from pyqtf.formats.gguf_write import WRITABLE, Rows
-from pyqtf.models.gguf import gguf_metadata, gguf_names
+from pyqtf.models.gguf import gguf_metadata, rope_factors
+from pyqtf.models.gguf_tensors import ROPE_FACTORS, file_rows
 from pyqtf.models.registry import read_config
-from pyqtf.models.weights import check_tensors, resolve_tied
+from pyqtf.models.weights import check_tensors, full_names, resolve_tied
 from pyqtf.sources import find_source
 from pyqtf.tokenizer import Tokenizer
 from pyqtf.tokenizer._files import tokenizer_json
@@ -62,8 +63,9 @@ def export_gguf(
     source = find_source(name_or_path)
     if source.is_file:
         raise FormatError(f"{source.path}: expected a folder with the original weights, got a file")
-    tensors = open_folder(source.path)
-    config = resolve_tied(tensors, read_config(source.path))
+    config = read_config(source.path)
+    tensors = full_names(open_folder(source.path), config)
+    config = resolve_tied(tensors, config)
     check_tensors(tensors, config)
     tokenizer = Tokenizer.from_file(source.tokenizer)
     template = tokenizer.chat_template
@@ -78,17 +80,17 @@ def export_gguf(
     except ValueError as error:
         raise FormatError(f"{source.tokenizer}: {error}") from None
     metadata: dict[str, Any] = {**gguf_metadata(config, source.name), **vocabulary}
-    save_gguf(
-        path,
-        metadata,
-        {theirs: _stored(tensors[name], dtype) for name, theirs in gguf_names(config).items()},
-    )
+    rows = file_rows(tensors, config)
+    factors = rope_factors(config)
+    if factors is not None:
+        rows[ROPE_FACTORS] = factors
+    save_gguf(path, metadata, {name: _stored(part, dtype) for name, part in rows.items()})
 
 
-def _stored(tensor: Tensor, dtype: str) -> tuple[str, Rows]:
+def _stored(rows: Rows, dtype: str) -> tuple[str, Rows]:
     """Return how a tensor is written."""
-    if len(tensor.shape) == 1:
+    if len(rows.shape) == 1:
         dtype = "F32"
-    elif tensor.shape[-1] % READABLE[dtype].block_size:
+    elif rows.shape[-1] % READABLE[dtype].block_size:
         dtype = "F16"
-    return dtype, tensor.array()
+    return dtype, rows

@@ -9,6 +9,7 @@ from pyqtf.formats import GGUF, FormatError, open_folder, read_gguf
 from pyqtf.model import Model
 from pyqtf.models import gguf
 from pyqtf.models.decoder import Decoder
+from pyqtf.models.gguf_tensors import named_tensors
 from pyqtf.models.registry import read_config
 from pyqtf.models.saved import open_saved
 from pyqtf.models.weights import full_names, load_weights, resolve_tied
@@ -101,7 +102,7 @@ def _load_gguf(source: Source, quant: str | None) -> Model:
     file = read_gguf(source.path)
     config = gguf.read_config(file)
     tokenizer, text = read_gguf_tokenizer(file)
-    weights = load_weights(gguf.named_tensors(file, config), config, quant)
+    weights = load_weights(named_tensors(file, config), config, quant)
     return Model(
         Decoder(config, weights),
         tokenizer,

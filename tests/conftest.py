@@ -7,6 +7,7 @@ any other skip is turned into a failure, so that a missing oracle or file cannot
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,15 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 ISAS = ["baseline", "avx2", "avx512vnni"]
 ISA_SKIP = "this processor or build lacks"
+
+
+# llama.cpp takes a quarter of an hour to build, so not every machine has it.
+HAS_LLAMA_CPP = find_spec("llama_cpp") is not None
+collect_ignore = [] if HAS_LLAMA_CPP else ["test_export_llama_cpp.py"]
+
+
+def pytest_report_header() -> str:
+    return f"llama-cpp-python: {'there' if HAS_LLAMA_CPP else 'not there, its tests are left out'}"
 
 
 @pytest.fixture(scope="session", autouse=True)

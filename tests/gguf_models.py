@@ -23,7 +23,7 @@ def random_weights(config: ModelConfig, dtype: str, seed: int = 0) -> dict[str, 
     rng = np.random.default_rng(seed)
     kind = gguf.GGMLQuantizationType[dtype]
     weights = {}
-    for i, (name, shape) in enumerate(tensor_shapes(config).items()):
+    for name, shape in tensor_shapes(config).items():
         if len(shape) == 1:
             noise = rng.normal(size=shape)
             values = noise if name.endswith("bias") else 1 + 0.4 * noise

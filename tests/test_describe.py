@@ -102,6 +102,14 @@ def test_what_is_said_is_what_is_loaded(folder):
     assert [row[2:] for row in needs.rows] == [("yes", "-")] * len(QUANTS)
 
 
+def test_a_model_that_slides_has_a_time_too(tmp_path):
+    sizes = {**SIZES, "max_position_embeddings": 2048, "sliding_window": 8}
+    folder = write_model(tmp_path, architectures=["MistralForCausalLM"], **sizes)
+    info = inspect_model(folder)
+    assert info.config.window(0) == 8
+    assert all(row[3].endswith(" s") for row in info.needs().rows)
+
+
 def test_too_large_a_model_is_told_so(sparse, monkeypatch):
     config = read_config(sparse)
     free = needed_bytes(config, "q8") + 1

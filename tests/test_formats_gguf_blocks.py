@@ -29,8 +29,9 @@ def test_random_blocks_dequantise_to_the_bits_of_the_gguf_package(name):
 def test_what_llama_cpp_quantised_is_read_to_the_bits_that_it_reads(name):
     values = dequantize(name, golden_blocks(name))
     assert values.size == 4096 and 0.05 < values.std() < 0.1
-    assert hashlib.sha256(values.astype("<f4").tobytes()).hexdigest() == (
-        GOLDEN[name]["values_sha256"]
+    assert (
+        hashlib.sha256(values.astype("<f4").tobytes()).hexdigest()
+        == (GOLDEN[name]["values_sha256"])
     )
 
 

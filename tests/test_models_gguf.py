@@ -176,7 +176,7 @@ SMALL = replace(CONFIG, hidden_size=32, n_layers=1, n_heads=2, n_kv_heads=1, hea
 
 BAD = {
     "no architecture": ({"general.architecture": None}, {}, "architecture None is not supported"),
-    "another family": ({"general.architecture": "t5"}, {}, "'t5' is not supported; .* qwen2"),
+    "another family": ({"general.architecture": "t5"}, {}, "'t5' is not supported; .* gptneox"),
     "architecture is a list": ({"general.architecture": ["qwen2"]}, {}, "is not supported"),
     "a part": ({"split.count": np.uint16(3)}, {}, "one of 3 parts of a model; join"),
     "parts are a list": ({"split.count": np.arange(3)}, {}, "parts of a model"),
@@ -191,7 +191,14 @@ BAD = {
     "eps is nan": (
         {"qwen2.attention.layer_norm_rms_epsilon": np.float32(np.nan)}, {}, "rms_norm_eps"
     ),
-    "yarn": ({"qwen2.rope.scaling.type": "yarn"}, {}, "'qwen2.rope.scaling.type' = 'yarn'"),
+    "longrope": (
+        {"qwen2.rope.scaling.type": "longrope"}, {}, "'longrope' is not .* 'none or linear or yarn'"
+    ),
+    "linear by nothing": ({"qwen2.rope.scaling.type": "linear"}, {}, "scaling.factor' is missing"),
+    "scaled attention": (
+        {"qwen2.rope.scaling.type": "yarn", "qwen2.rope.scaling.factor": np.float32(2),
+         "qwen2.rope.scaling.attn_factor": np.float32(2)}, {}, "attn_factor' = .*computes 1 only"
+    ),
     "partial rotary": ({"qwen2.rope.dimension_count": 8}, {}, "computes 16 only"),
     "window": ({"qwen2.attention.sliding_window": 64}, {}, "sliding_window"),
     "experts": ({"qwen2.expert_count": 8}, {}, "expert_count"),

@@ -56,9 +56,8 @@ def estimate_seconds(config: ModelConfig, quant: str, lengths: Sequence[int]) ->
     True
     """
     rows = min(config.vocab_size, _HEAD_ROWS)
-    decoder = _random_decoder(
-        replace(config, n_layers=1, vocab_size=rows, tie_word_embeddings=True), quant
-    )
+    small = replace(config, n_layers=1, layer_types=(), vocab_size=rows, tie_word_embeddings=True)
+    decoder = _random_decoder(small, quant)
     sample = _sample(lengths, min(_PASS_TOKENS, config.max_position_embeddings))
     n_tokens = sum(sample)
     rng = np.random.default_rng(0)

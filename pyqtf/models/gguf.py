@@ -1,25 +1,27 @@
-"""Models in GGUF files: llama.cpp's names for what ``config.json`` and safetensors files hold.
+"""Models in GGUF files: llama.cpp's metadata for what ``config.json`` holds.
 
-A GGUF file is turned into the fields of a ``config.json`` and tensors under their Hugging Face
-names; `pyqtf.models.registry` reads on from there, and the other way round for writing.
+A GGUF file is turned into the fields of a ``config.json``, which `pyqtf.models.registry` reads on
+from there, and the other way round for writing; `pyqtf.models.gguf_tensors` does so for tensors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pyqtf.formats import GGUF, FormatError, Tensor
+from pyqtf.formats import GGUF, FormatError
 from pyqtf.models.config import ModelConfig
-from pyqtf.models.registry import FAMILIES, parse_config, tensor_shapes
+from pyqtf.models.gguf_tensors import EMBED, HEAD, ROPE_FACTORS
+from pyqtf.models.registry import FAMILIES, parse_config
 from pyqtf.models.rope import RopeScaling, rotary_frequencies
 
 # A ModelConfig's field -> the field of config.json, and the metadata key behind "qwen2.".
-_SIZES = {
+_Sizes = Mapping[str, tuple[str, str]]
+_SIZES: _Sizes = {
     "hidden_size": ("hidden_size", "embedding_length"),
     "n_layers": ("num_hidden_layers", "block_count"),
     "intermediate_size": ("intermediate_size", "feed_forward_length"),
@@ -30,73 +32,59 @@ _SIZES = {
     "rope_theta": ("rope_theta", "rope.freq_base"),
     "rms_norm_eps": ("rms_norm_eps", "attention.layer_norm_rms_epsilon"),
 }
+_GPT2_SIZES: _Sizes = {
+    "hidden_size": ("n_embd", "embedding_length"),
+    "n_layers": ("n_layer", "block_count"),
+    "intermediate_size": ("n_inner", "feed_forward_length"),
+    "n_heads": ("n_head", "attention.head_count"),
+    "max_position_embeddings": ("n_positions", "context_length"),
+    "rms_norm_eps": ("layer_norm_epsilon", "attention.layer_norm_epsilon"),
+}
+_NEOX_SIZES: _Sizes = {
+    **{name: _SIZES[name] for name in ("hidden_size", "n_layers", "intermediate_size", "n_heads")},
+    "max_position_embeddings": _SIZES["max_position_embeddings"],
+    "rope_theta": ("rotary_emb_base", "rope.freq_base"),
+    "rms_norm_eps": ("layer_norm_eps", "attention.layer_norm_epsilon"),
+}
 # What llama.cpp takes for a key that is missing: another key, or a number.
 _DEFAULTS: dict[str, str | float] = {
     "attention.head_count_kv": "attention.head_count",
     "rope.freq_base": 10000.0,
 }
-# Families that llama.cpp knows by the same names; it calls Mistral llama, too.
-_ARCHITECTURES = ("qwen2", "qwen3", "llama", "olmo2")
-# Those of which it turns neighbouring rows of a head as a pair, not rows half a head apart.
-_INTERLEAVED = ("llama",)
-
-_EMBED, _HEAD = "token_embd.weight", "output.weight"
-_ROPE_FACTORS = "rope_freqs.weight"
-# Role -> name in the file, as in the registry's tables.
-_NAMES = {
-    "embed": _EMBED,
-    "norm": "output_norm.weight",
-    "head": _HEAD,
-    "attn_norm": "blk.{}.attn_norm.weight",
-    "q": "blk.{}.attn_q.weight",
-    "k": "blk.{}.attn_k.weight",
-    "v": "blk.{}.attn_v.weight",
-    "q_bias": "blk.{}.attn_q.bias",
-    "k_bias": "blk.{}.attn_k.bias",
-    "v_bias": "blk.{}.attn_v.bias",
-    "q_norm": "blk.{}.attn_q_norm.weight",
-    "k_norm": "blk.{}.attn_k_norm.weight",
-    "o": "blk.{}.attn_output.weight",
-    "attn_post_norm": "blk.{}.post_attention_norm.weight",
-    "ffn_norm": "blk.{}.ffn_norm.weight",
-    "gate": "blk.{}.ffn_gate.weight",
-    "up": "blk.{}.ffn_up.weight",
-    "down": "blk.{}.ffn_down.weight",
-    "ffn_post_norm": "blk.{}.post_ffw_norm.weight",
-}
 
 
 @dataclass(frozen=True)
-class _Halves(Tensor):
-    """A tensor whose rows are put back in the order of safetensors files.
+class _Architecture:
+    """What llama.cpp calls a family, and how it tells its shape.
 
-    Of a head's d rows, llama.cpp has the first of each half, then the second of each half, and so
-    on: its row ``2 j + i`` is row ``i * d / 2 + j`` here.
+    Attributes
+    ----------
+    name : str
+        Under ``general.architecture``, and before each key.
+    sizes : mapping
+        Its keys.
+    fixed : mapping
+        Fields of ``config.json`` that no key tells.
     """
 
-    source: Tensor
-    head_dim: int
+    name: str
+    sizes: _Sizes = field(default_factory=lambda: _SIZES)
+    fixed: Mapping[str, Any] = field(default_factory=dict)
 
-    @classmethod
-    def of(cls, source: Tensor, head_dim: int) -> _Halves:
-        """Wrap a tensor."""
-        own = {field.name: getattr(source, field.name) for field in fields(Tensor)}
-        return cls(**own, source=source, head_dim=head_dim)
 
-    def row_blocks(self) -> Iterator[NDArray[Any]]:
-        """Yield the rows in order, a head at a time."""
-        for start in range(0, self.shape[0], self.head_dim):
-            rows = self.source.rows(start, start + self.head_dim)
-            pairs = rows.reshape(self.head_dim // 2, 2, -1)
-            yield np.concatenate([pairs[:, 0], pairs[:, 1]])
-
-    def array(self) -> NDArray[Any]:
-        """Return all rows. This is no view."""
-        return np.concatenate([*self.row_blocks()])
-
-    def stored(self) -> NDArray[Any]:
-        """Return what the file holds."""
-        return self.source.stored()
+_ARCHITECTURES: Mapping[str, _Architecture] = {
+    "qwen2": _Architecture("qwen2"),
+    "qwen3": _Architecture("qwen3"),
+    "llama": _Architecture("llama"),
+    "olmo2": _Architecture("olmo2"),
+    "gpt2": _Architecture("gpt2", _GPT2_SIZES, {"activation_function": "gelu_new"}),
+    "gpt_neox": _Architecture("gptneox", _NEOX_SIZES, {"hidden_act": "gelu"}),
+    # Written only: what is called llama is read as the first of that name.
+    "mistral": _Architecture("llama"),
+}
+# llama.cpp's names and families, of those that are read.
+_FAMILIES = {kind.name: family for family, kind in reversed([*_ARCHITECTURES.items()])}
+_SCALINGS = ("none", "linear", "yarn")
 
 
 class _Metadata:
@@ -144,40 +132,75 @@ def read_config(file: GGUF) -> ModelConfig:
         The file holds no model, one of a family that pyqtf doesn't know, one part of a model, or
         metadata that are missing, of a wrong type, or ask for something that pyqtf doesn't compute.
     """
-    architecture = file.metadata.get("general.architecture")
-    if not isinstance(architecture, str) or architecture not in _ARCHITECTURES:
+    name = file.metadata.get("general.architecture")
+    if not isinstance(name, str) or name not in _FAMILIES:
         raise FormatError(
-            f"{file.path}: architecture {architecture!r:.80} is not supported; "
-            f"supported: {', '.join(_ARCHITECTURES)}"
+            f"{file.path}: architecture {name!r:.80} is not supported; "
+            f"supported: {', '.join(_FAMILIES)}"
         )
+    family = _FAMILIES[name]
     parts = file.metadata.get("split.count", 0)
     if not (np.array_equal(parts, 0) or np.array_equal(parts, 1)):
         raise FormatError(
             f"{file.path}: one of {parts!s:.80} parts of a model; join them with llama.cpp's "
             "'llama-gguf-split --merge' first"
         )
-    if _EMBED not in file.tensors or len(file.tensors[_EMBED].shape) != 2:
-        raise FormatError(f"{file.path}: expected a matrix {_EMBED!r}: not a whole model")
-    metadata = _Metadata(file, architecture)
+    if EMBED not in file.tensors or len(file.tensors[EMBED].shape) != 2:
+        raise FormatError(f"{file.path}: expected a matrix {EMBED!r}: not a whole model")
+    metadata, known = _Metadata(file, name), _ARCHITECTURES[family]
     values: dict[str, Any] = {
         name: metadata.number(key)
-        for name, key in _SIZES.values()
+        for name, key in known.sizes.values()
         if key != "attention.key_length" or metadata.get(key, None) is not None
     }
     values |= {
-        "architectures": [FAMILIES[architecture].architecture],
-        "vocab_size": file.tensors[_EMBED].shape[0],
-        "tie_word_embeddings": _HEAD not in file.tensors,
+        "architectures": [FAMILIES[family].architecture],
+        "vocab_size": file.tensors[EMBED].shape[0],
+        "tie_word_embeddings": HEAD not in file.tensors,
+        **known.fixed,
     }
+    if family == "gpt_neox":
+        values |= _neox_values(metadata, values)
+    if "rope_theta" in known.sizes:
+        values["rope_scaling"] = _scaling_values(metadata)
     config = parse_config(values, str(file.path))
-    if _ROPE_FACTORS in file.tensors:
+    if ROPE_FACTORS in file.tensors:
         config = replace(config, rope_scaling=_llama3_scaling(file, config))
     metadata.refuse_unless("attention.value_length", config.head_dim)
-    metadata.refuse_unless("rope.dimension_count", config.head_dim)
-    metadata.refuse_unless("rope.scaling.type", "none")
+    metadata.refuse_unless("rope.dimension_count", config.rotary_dim)
     metadata.refuse_unless("attention.sliding_window", 0)
     metadata.refuse_unless("expert_count", 0)
     return config
+
+
+def _neox_values(metadata: _Metadata, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields that only GPT-NeoX has."""
+    width, n_heads = values["hidden_size"], values["num_attention_heads"]
+    return {
+        "rotary_pct": metadata.number("rope.dimension_count") * n_heads / max(width, 1),
+        "use_parallel_residual": metadata.get("use_parallel_residual", True),
+    }
+
+
+def _scaling_values(metadata: _Metadata) -> dict[str, Any] | None:
+    """Return ``rope_scaling`` as config.json has it."""
+    kind = metadata.get("rope.scaling.type", "none")
+    if not isinstance(kind, str) or kind not in _SCALINGS:
+        metadata.refuse_unless("rope.scaling.type", " or ".join(_SCALINGS))
+    if kind == "none":
+        return None
+    values = {"rope_type": kind, "factor": metadata.number("rope.scaling.factor")}
+    if kind == "yarn":
+        metadata.refuse_unless("rope.scaling.attn_factor", 1)
+        metadata.refuse_unless("rope.scaling.yarn_attn_factor", 1)
+        metadata.refuse_unless("rope.scaling.yarn_ext_factor", 1)
+        metadata.refuse_unless("rope.scaling.yarn_log_multiplier", 0)
+        length = metadata.number("rope.scaling.original_context_length")
+        values["original_max_position_embeddings"] = length
+        for key in ("beta_fast", "beta_slow"):
+            if metadata.get(f"rope.scaling.yarn_{key}", None) is not None:
+                values[key] = metadata.number(f"rope.scaling.yarn_{key}")
+    return values
 
 
 def _llama3_scaling(file: GGUF, config: ModelConfig) -> RopeScaling:
@@ -186,7 +209,7 @@ def _llama3_scaling(file: GGUF, config: ModelConfig) -> RopeScaling:
     llama.cpp keeps no parameters. Of Llama 3.1 to 3.3 only the factor differs, by which the slowest
     pair is slowed.
     """
-    tensor, theta = file.tensors[_ROPE_FACTORS], config.rope_theta
+    tensor, theta = file.tensors[ROPE_FACTORS], config.rope_theta
     found = tensor.array()
     if (
         theta is not None
@@ -195,61 +218,13 @@ def _llama3_scaling(file: GGUF, config: ModelConfig) -> RopeScaling:
         and found.max() > 1
     ):
         scaling = RopeScaling("llama3", float(found.max()), 8192, fast=4.0, slow=1.0)
-        scaled = rotary_frequencies(replace(config, rope_scaling=scaling), theta)
-        if np.allclose(rotary_frequencies(config, theta) / scaled, found, rtol=1e-4, atol=0):
+        known = rope_factors(replace(config, rope_scaling=scaling))
+        if known is not None and np.allclose(known, found, rtol=1e-4, atol=0):
             return scaling
     raise FormatError(
-        f"{file.path}: tensor {_ROPE_FACTORS!r} is not what Llama 3's rotary scaling comes to, "
+        f"{file.path}: tensor {ROPE_FACTORS!r} is not what Llama 3's rotary scaling comes to, "
         "which is the only one that pyqtf knows by its factors"
     )
-
-
-def named_tensors(file: GGUF, config: ModelConfig) -> dict[str, Tensor]:
-    """Return a file's tensors under their Hugging Face names; unknown ones keep theirs.
-
-    Raises
-    ------
-    FormatError
-        A tensor that the config asks for is missing.
-    """
-    names = gguf_names(config)
-    for name in names.values():
-        if name not in file.tensors:
-            raise FormatError(f"{file.path}: tensor {name!r} missing, which the metadata ask for")
-    ours = {theirs: name for name, theirs in names.items()}
-    tensors = {
-        ours.get(name, name): replace(tensor, name=ours.get(name, name))
-        for name, tensor in file.tensors.items()
-        if name != _ROPE_FACTORS
-    }
-    if config.family in _INTERLEAVED:
-        for role in ("q", "k"):
-            for name in _role_names(config, role):
-                tensors[name] = _Halves.of(tensors[name], config.head_dim)
-    return tensors
-
-
-def gguf_names(config: ModelConfig) -> dict[str, str]:
-    """Return llama.cpp's name for each Hugging Face name of a model's tensors.
-
-    Examples
-    --------
-    >>> config = ModelConfig("qwen2", 100, 32, 1, 4, 2, 8, 64, 1e4, 1e-6, 512, True)
-    >>> gguf_names(config)["model.layers.0.self_attn.k_proj.weight"]
-    'blk.0.attn_k.weight'
-    """
-    family = FAMILIES[config.family]
-    names = {name: _NAMES[role] for role, (name, _) in family.model.items()}
-    for role in family.layer:
-        theirs = (_NAMES[role].format(i) for i in range(config.n_layers))
-        names |= dict(zip(_role_names(config, role), theirs, strict=True))
-    return {name: names[name] for name in tensor_shapes(config)}
-
-
-def _role_names(config: ModelConfig, role: str) -> list[str]:
-    """Return the Hugging Face names of what plays a role in each layer."""
-    name, _ = FAMILIES[config.family].layer[role]
-    return [name.format(i) for i in range(config.n_layers)]
 
 
 def gguf_metadata(config: ModelConfig, name: str) -> Mapping[str, Any]:
@@ -258,8 +233,8 @@ def gguf_metadata(config: ModelConfig, name: str) -> Mapping[str, Any]:
     Raises
     ------
     FormatError
-        The family is not known to llama.cpp, or has its rows in another order there, or the
-        model's rotary embedding is scaled, or its attention slides.
+        llama.cpp doesn't know the family, or the way in which the model's rotary embedding is
+        scaled, or its attention slides.
 
     Examples
     --------
@@ -267,22 +242,47 @@ def gguf_metadata(config: ModelConfig, name: str) -> Mapping[str, Any]:
     >>> gguf_metadata(config, "small")["qwen2.attention.head_count_kv"]
     2
     """
-    family, known = config.family, [n for n in _ARCHITECTURES if n not in _INTERLEAVED]
-    if family not in known:
+    if config.family not in _ARCHITECTURES:
         raise FormatError(
-            f"a model of family {family!r} can't be written as GGUF; "
-            f"families that can: {', '.join(known)}"
+            f"a model of family {config.family!r} can't be written as GGUF; "
+            f"families that can: {', '.join(_ARCHITECTURES)}"
         )
-    if config.rope_scaling is not None:
-        raise FormatError("a model with a scaled rotary embedding can't be written as GGUF")
-    if config.sliding_window:
+    if any(config.window(i) for i in range(config.n_layers)):
         raise FormatError("a model with sliding windows can't be written as GGUF")
-    values = {f"{family}.{key}": getattr(config, field) for field, (_, key) in _SIZES.items()}
-    return {
-        "general.architecture": family,
-        "general.name": name,
-        **values,
-        f"{family}.attention.value_length": config.head_dim,
-        f"{family}.rope.dimension_count": config.head_dim,
-        f"{family}.vocab_size": config.vocab_size,
-    }
+    known = _ARCHITECTURES[config.family]
+    values = {key: getattr(config, size) for size, (_, key) in known.sizes.items()}
+    values["vocab_size"] = config.vocab_size
+    if "head_dim" in known.sizes:
+        values["attention.value_length"] = config.head_dim
+    if config.rope_theta is not None:
+        values["rope.dimension_count"] = config.rotary_dim
+        values |= _scaling_metadata(config.rope_scaling)
+    if config.family == "gpt_neox":
+        values["use_parallel_residual"] = config.parallel_residual
+    own = {f"{known.name}.{key}": value for key, value in values.items()}
+    return {"general.architecture": known.name, "general.name": name, **own}
+
+
+def _scaling_metadata(scaling: RopeScaling | None) -> dict[str, Any]:
+    # What Llama 3's scaling comes to is in a tensor.
+    if scaling is None or scaling.kind == "llama3":
+        return {}
+    values: dict[str, Any] = {"type": scaling.kind, "factor": scaling.factor}
+    if scaling.kind == "yarn":
+        if not np.isclose(scaling.attention_factor, 0.1 * np.log(scaling.factor) + 1):
+            raise FormatError("a yarn scaling with an attention factor of its own can't be written")
+        values |= {
+            "original_context_length": scaling.original_length,
+            "yarn_beta_fast": scaling.fast,
+            "yarn_beta_slow": scaling.slow,
+        }
+    return {f"rope.scaling.{key}": value for key, value in values.items()}
+
+
+def rope_factors(config: ModelConfig) -> NDArray[np.float32] | None:
+    """Return by how much Llama 3's scaling slows each pair of a head; None where there is none."""
+    scaling, theta = config.rope_scaling, config.rope_theta
+    if scaling is None or theta is None or scaling.kind != "llama3":
+        return None
+    plain = rotary_frequencies(replace(config, rope_scaling=None), theta)
+    return plain / rotary_frequencies(config, theta)

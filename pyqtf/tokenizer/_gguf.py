@@ -165,12 +165,11 @@ def vocabulary_metadata(
     Raises
     ------
     ValueError
-        llama.cpp has no name for the way the tokenizer splits texts, it adds tokens to a text, or
-        there are more tokens than rows.
+        llama.cpp has no name for the way the tokenizer splits texts, it adds more to a text than a
+        token on either side, or there are more tokens than rows.
     """
     document = json.loads(text)
-    if b'"TemplateProcessing"' in json.dumps(document.get("post_processor")).encode():
-        raise ValueError("a tokenizer that adds tokens to a text can't be written as GGUF")
+    before, behind = _added_tokens(document.get("post_processor"))
     tokens = [f"[PAD{i}]" for i in range(n_rows)]
     kinds = np.full(n_rows, _UNUSED, np.int32)
     named = [(token, i, _NORMAL) for token, i in document["model"]["vocab"].items()]
@@ -188,14 +187,33 @@ def vocabulary_metadata(
         "tokens": tokens,
         "token_type": kinds,
         "merges": [merge if isinstance(merge, str) else " ".join(merge) for merge in merges],
-        "bos_token_id": bos_token_id,
-        "eos_token_id": eos_token_id,
-        "add_bos_token": False,
+        "bos_token_id": bos_token_id if before is None else before,
+        "eos_token_id": eos_token_id if behind is None else behind,
+        "add_bos_token": before is not None,
+        "add_eos_token": behind is not None,
     }
     metadata = {f"tokenizer.ggml.{k}": value for k, value in values.items() if value is not None}
     if chat_template is not None:
         metadata["tokenizer.chat_template"] = chat_template
     return metadata
+
+
+def _added_tokens(step: dict[str, Any] | None) -> tuple[int | None, int | None]:
+    """Return the tokens that a ``post_processor`` puts before and behind a text."""
+    steps = (step or {}).get("processors", [step or {}])
+    templates = [part for part in steps if part.get("type") == "TemplateProcessing"]
+    if not templates:
+        return None, None
+    pieces = [next(iter(piece.items())) for piece in templates[0]["single"]]
+    kinds = tuple(kind for kind, _ in pieces)
+    at = kinds.index("Sequence") if "Sequence" in kinds else 2
+    special = [templates[0]["special_tokens"][p["id"]]["ids"] for k, p in pieces if k != "Sequence"]
+    if len(templates) > 1 or at > 1 or len(kinds) > at + 2 or any(len(ids) != 1 for ids in special):
+        raise ValueError(
+            "a tokenizer that adds more to a text than a token on either side can't be written"
+        )
+    ids = [found[0] for found in special]
+    return ids[0] if at else None, ids[-1] if len(kinds) > at + 1 else None
 
 
 def _name_of_split(document: dict[str, Any]) -> str:
