@@ -150,7 +150,7 @@ def test_threads_do_not_change_a_bit(isa, rows):
     assert results[0] == results[1] == results[2]
 
 
-@pytest.mark.parametrize("quant", ["q8", "f32"])
+@pytest.mark.parametrize("quant", ["q8", "q4", "f32"])
 def test_avx2_and_avx512_give_the_same_bits(quant):
     if "avx512vnni" not in _core.cpu_info()["available"]:
         pytest.skip("this processor or build lacks avx512vnni")

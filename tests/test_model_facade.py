@@ -26,7 +26,7 @@ def folder(tmp_path_factory):
     return write_model(tmp_path_factory.mktemp("models") / "random", **SIZES)
 
 
-@pytest.fixture(scope="module", params=["q8", "f32"])
+@pytest.fixture(scope="module", params=["q8", "q4", "f32"])
 def model(request, folder):
     return pyqtf.load(folder, quant=request.param)
 

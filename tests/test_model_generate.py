@@ -19,7 +19,7 @@ SIZES = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module", params=["q8", "f32"])
+@pytest.fixture(scope="module", params=["q8", "q4", "f32"])
 def model(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("models") / "random"
     write_model(folder, **SIZES)
