@@ -31,14 +31,14 @@ typedef struct job {
 
 static struct {
     pthread_mutex_t mutex;
-    pthread_cond_t work;  /* a job was posted, or the size changed */
-    pthread_cond_t quiet; /* a worker left: the last one of a job, or of the pool */
-    job *jobs;            /* guarded by mutex */
-    _Atomic int posted;   /* number of jobs in the list, for spinning without the mutex */
-    int threads;          /* wanted, caller included; 0 until first asked for */
-    int started;          /* workers running */
-    bool leaving;         /* the workers are asked to return; guarded by mutex */
-    pid_t pid;            /* the process whose workers these are */
+    pthread_cond_t work;    /* a job was posted, or the size changed */
+    pthread_cond_t quiet;   /* a worker left: the last one of a job, or of the pool */
+    job *jobs;              /* guarded by mutex */
+    _Atomic unsigned posts; /* jobs posted so far, for spinning without the mutex */
+    int threads;            /* wanted, caller included; 0 until first asked for */
+    int started;            /* workers running */
+    bool leaving;           /* the workers are asked to return; guarded by mutex */
+    pid_t pid;              /* the process whose workers these are */
     bool (*poll)(void);
 } pool = {.mutex = PTHREAD_MUTEX_INITIALIZER,
           .work = PTHREAD_COND_INITIALIZER,
@@ -54,7 +54,6 @@ static void forget_parent(void) {
     pthread_cond_init(&pool.work, NULL);
     pthread_cond_init(&pool.quiet, NULL);
     pool.jobs = NULL;
-    atomic_store(&pool.posted, 0);
     pool.started = 0;
     pool.leaving = false;
     pool.pid = getpid();
@@ -99,8 +98,10 @@ static void *worker(void *unused) {
     while (!pool.leaving) {
         job *j = claimable();
         if (!j) {
+            unsigned seen = atomic_load_explicit(&pool.posts, memory_order_relaxed);
             pthread_mutex_unlock(&pool.mutex);
-            for (int i = 0; i < SPINS && !atomic_load_explicit(&pool.posted, memory_order_relaxed);
+            for (int i = 0;
+                 i < SPINS && atomic_load_explicit(&pool.posts, memory_order_relaxed) == seen;
                  i++) {
                 cpu_relax();
             }
@@ -158,7 +159,7 @@ qtf_status qtf_parallel_for(int64_t n_tasks, qtf_task_fn function, void *context
         if (shared) {
             j.link = pool.jobs;
             pool.jobs = &j;
-            atomic_fetch_add(&pool.posted, 1);
+            atomic_fetch_add_explicit(&pool.posts, 1, memory_order_relaxed);
             pthread_cond_broadcast(&pool.work);
         }
         pthread_mutex_unlock(&pool.mutex);
@@ -171,7 +172,6 @@ qtf_status qtf_parallel_for(int64_t n_tasks, qtf_task_fn function, void *context
             link = &(*link)->link;
         }
         *link = j.link;
-        atomic_fetch_sub(&pool.posted, 1);
         pthread_mutex_unlock(&pool.mutex);
         /* The list no longer leads here, so helpers only falls from now on. */
         for (int i = 0; i < SPINS && atomic_load_explicit(&j.helpers, memory_order_acquire); i++) {

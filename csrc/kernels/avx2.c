@@ -14,6 +14,7 @@ QTF_TARGET_BEGIN("avx2,fma,f16c")
 #define QTF_F32_ROWS 6
 #define QTF_F32_VECS 1
 #include "kernels/gemm_f32_body.h"
+#include "kernels/gemm_one_avx2.h"
 #include "kernels/gemm_q4_avx2.h"
 #include "kernels/gemm_q8_avx2.h"
 #include "kernels/gemm_quantise_body.h"
@@ -26,11 +27,19 @@ static void qtf_exp_f32__avx2(const float *x, float *out, size_t n) {
 }
 
 static void qtf_gemm_q8__avx2(const qtf_tile *tile) {
-    avx2_q8_tile(tile);
+    if (tile->rows == 1) {
+        avx2_q8_one(tile);
+    } else {
+        avx2_q8_tile(tile);
+    }
 }
 
 static void qtf_gemm_q4__avx2(const qtf_tile *tile) {
-    avx2_q4_tile(tile);
+    if (tile->rows == 1) {
+        avx2_q4_one(tile);
+    } else {
+        avx2_q4_tile(tile);
+    }
 }
 
 static void qtf_gemm_f32__avx2(const qtf_tile *tile) {
@@ -39,7 +48,7 @@ static void qtf_gemm_f32__avx2(const qtf_tile *tile) {
 
 static int qtf_quantise_row__avx2(const float *x, int64_t k, int64_t group, void *q, float *scales,
                                   int32_t *starts) {
-    return quantise_row_body(x, k, group, q, scales, starts, 1, 0);
+    return quantise_row_body(x, k, group, q, scales, starts, 1, -128);
 }
 
 static float qtf_quantise_i8__avx2(const float *x, int64_t n, int8_t *q) {

@@ -14,6 +14,7 @@ QTF_TARGET_BEGIN("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")
 #define QTF_F32_ROWS 12
 #define QTF_F32_VECS 2
 #include "kernels/gemm_f32_body.h"
+#include "kernels/gemm_one_avx512vnni.h"
 #include "kernels/gemm_q4_avx512vnni.h"
 #include "kernels/gemm_q8_avx512vnni.h"
 #include "kernels/gemm_quantise_body.h"
@@ -26,6 +27,10 @@ static void qtf_exp_f32__avx512vnni(const float *x, float *out, size_t n) {
 }
 
 static void qtf_gemm_q8__avx512vnni(const qtf_tile *tile) {
+    if (tile->rows == 1) {
+        vnni_q8_one(tile);
+        return;
+    }
     switch (tile->rows) { QTF_CASES_12(vnni_q8_rows, tile) }
 }
 

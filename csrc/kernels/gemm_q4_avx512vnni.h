@@ -6,6 +6,7 @@
 #ifndef QTF_GEMM_Q4_AVX512VNNI_H
 #define QTF_GEMM_Q4_AVX512VNNI_H
 
+#include "kernels/gemm_one_avx512vnni.h"
 #include "kernels/gemm_q8_avx512vnni.h"
 #include "kernels/q4.h"
 
@@ -20,7 +21,9 @@ QTF_INLINE void vnni_q4_run(__m512i acc[][2], const int8_t *x, size_t stride, co
     const __m512i low = _mm512_set1_epi8(15);
     const __m512i s0 = vnni_q4_scales(b->scales[run]), s1 = vnni_q4_scales(b->scales[run] + 16);
     for (int step = 0; step < QTF_Q4_RUN / 4; step++, x += 4) {
-        const __m512i v = _mm512_loadu_si512(b->codes[QTF_Q4_RUN / 4 * run + step]);
+        const uint8_t *codes = b->codes[QTF_Q4_RUN / 4 * run + step];
+        const __m512i v = _mm512_loadu_si512(codes);
+        __builtin_prefetch(codes + VNNI_AHEAD);
         const __m512i w0 = _mm512_mullo_epi16(_mm512_and_si512(v, low), s0);
         const __m512i w1 = _mm512_mullo_epi16(_mm512_and_si512(_mm512_srli_epi16(v, 4), low), s1);
         QTF_UNROLL for (int r = 0; r < rows; r++) {
