@@ -47,6 +47,7 @@ def pack(
     shape: tuple[int, int] = ...,
     column_scales: NDArray[np.float32] | None = None,
     importance: NDArray[np.float32] | None = None,
+    memory: NDArray[np.uint8] | None = None,
 ) -> Matrix: ...
 def packed(matrix: Matrix, /) -> tuple[NDArray[np.uint8], NDArray[np.float32]]: ...
 def from_packed(

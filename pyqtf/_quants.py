@@ -33,7 +33,7 @@ def part_quant(name: str, quant: str) -> str:
     return "q8" if quant == "q4" and name in _PRECISE else quant
 
 
-def matrix_bytes(shape: tuple[int, ...], quant: str) -> int:
+def matrix_bytes(shape: tuple[int, ...], quant: str, group: int = GROUP) -> int:
     """Return how much memory a packed matrix [rows, columns] takes.
 
     Examples
@@ -42,7 +42,7 @@ def matrix_bytes(shape: tuple[int, ...], quant: str) -> int:
     (4224, 2368)
     """
     panels, columns = -(-shape[0] // 32), shape[1]
-    groups = -(-columns // GROUP)
+    groups = -(-columns // group)
     if quant == "q4":
         return panels * groups * _BLOCK_BYTES
     return panels * 32 * (4 * columns if quant == "f32" else -(-columns // 4) * 4 + 4 * groups)

@@ -84,6 +84,8 @@ class Sampling:
 
     def choose(self, logits: NDArray[np.float32], random: np.random.Generator) -> int:
         """Draw the next token's id."""
+        if self.temperature == 0:
+            return int(np.argmax(logits))
         cumulative = np.cumsum(self.probabilities(logits))
         point = random.random() * cumulative[-1]
         return int(np.searchsorted(cumulative, point, side="right"))

@@ -19,6 +19,9 @@ def test_figures_hang_together(result):
     score = result["score"]
     assert score["n_tokens"] == 40 and len(score["seconds"]) == 2
     assert score["share_of_limit"] > 0
+    decode = result["decode"]
+    assert decode["tokens_per_second"] > 0 and len(decode["shares"]) == 2
+    assert min(decode["shares"]) <= decode["share_of_memory_read"] <= max(decode["shares"])
     assert (
         sum(v for k, v in result["kernel_seconds"].items() if k != "all")
         <= (result["kernel_seconds"]["all"])
@@ -29,7 +32,7 @@ def test_figures_hang_together(result):
 
 def test_report_has_every_figure(result):
     text = bench.render(result)
-    for words in ("tiny with random weights, q8", "of the limit", "memory read", "attention"):
+    for words in ("tiny with random weights, q8", "of the limit", "memory read (", "attention"):
         assert words in text
 
 

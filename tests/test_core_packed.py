@@ -36,6 +36,31 @@ def test_a_matrix_over_copied_memory_gives_the_same_bits(quant, shape):
 
 
 @pytest.mark.parametrize("quant", ["q8", "q4", "f32"])
+def test_a_matrix_is_packed_into_the_memory_it_is_given(quant):
+    w = np.random.default_rng(2).normal(size=(37, 131)).astype(np.float32)
+    matrix = _core.pack([w], quant)
+    memory = aligned(np.full(matrix.nbytes, 0xAB, np.uint8))
+    placed = _core.pack([w], quant, memory=memory)
+    data, scales = _core.packed(placed)
+    assert data.ctypes.data == memory.ctypes.data and placed.nbytes == memory.nbytes
+    assert memory.tobytes() == b"".join(part.tobytes() for part in _core.packed(matrix))
+    del memory, data, scales
+    gc.collect()
+    assert placed.dequantize().tobytes() == matrix.dequantize().tobytes()
+
+
+def test_memory_to_pack_into_is_checked():
+    w = np.ones((8, 8), np.float32)
+    good = aligned(np.zeros(_core.pack([w]).nbytes, np.uint8))
+    locked = good[:]
+    locked.flags.writeable = False
+    for bad in [good[1:], good[:-1], good.view(np.int8), good[::-1], locked, bytes(good), 3]:
+        with pytest.raises(ValueError, match="memory: expected a writable contiguous array of 384"):
+            _core.pack([w], memory=bad)
+    _core.pack([w], memory=good)
+
+
+@pytest.mark.parametrize("quant", ["q8", "q4", "f32"])
 def test_every_byte_of_a_packed_matrix_is_defined(quant):
     w = np.ones((33, 131), np.float32)
     first = [part.tobytes() for part in _core.packed(_core.pack([w], quant=quant))]

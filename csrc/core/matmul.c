@@ -186,14 +186,16 @@ static void swiglu_task(void *context, int64_t task) {
     const matmul_job *job = context;
     task_range r = range_of(job, task);
     _Alignas(QTF_ALIGN) float gate[ROW_BLOCK * QTF_PANEL], up[ROW_BLOCK * QTF_PANEL];
-    for (int64_t p = r.panel0; p < r.panel0 + r.cols / QTF_PANEL; p++) {
-        qtf_matmul_block(job->matrix, job->activations, r.row0, r.rows, p, QTF_PANEL, gate,
-                         QTF_PANEL);
+    /* Of few rows many panels, so that weights are read one behind the other. */
+    int64_t width = QTF_PANEL * (ROW_BLOCK / r.rows);
+    for (int64_t col = 0; col < r.cols; col += width) {
+        int64_t p = r.panel0 + col / QTF_PANEL, cols = min64(width, r.cols - col);
+        qtf_matmul_block(job->matrix, job->activations, r.row0, r.rows, p, cols, gate, cols);
         qtf_matmul_block(job->matrix, job->activations, r.row0, r.rows, p + job->n / QTF_PANEL,
-                         QTF_PANEL, up, QTF_PANEL);
+                         cols, up, cols);
         for (int64_t i = 0; i < r.rows; i++) {
             float *out = job->out + (r.row0 + i) * job->n + QTF_PANEL * p;
-            qtf_active_kernels()->swiglu(gate + QTF_PANEL * i, up + QTF_PANEL * i, out, QTF_PANEL);
+            qtf_active_kernels()->swiglu(gate + cols * i, up + cols * i, out, (size_t)cols);
         }
     }
 }

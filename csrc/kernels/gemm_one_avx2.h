@@ -1,6 +1,6 @@
 /*
- * Products with one row, when reading the weights is all that takes time: nothing is written and
- * read again, and weights are fetched ahead, since the processor's own prefetching ends with a page.
+ * Products with one row, when reading the weights is all that takes time: they are unpacked in
+ * registers and fetched ahead, since the processor's own prefetching ends with a page.
  */
 #ifndef QTF_GEMM_ONE_AVX2_H
 #define QTF_GEMM_ONE_AVX2_H
@@ -8,15 +8,33 @@
 #include "kernels/gemm_q4_avx2.h"
 #include "kernels/gemm_store.h"
 
-enum { AVX2_AHEAD = 3072 }; /* bytes that weights are fetched ahead */
+enum {
+    AVX2_AHEAD = 3072, /* bytes that weights are fetched ahead */
+    /* Up to here rows one by one are faster than unpacking weights for all. */
+    AVX2_Q8_FEW = 3,
+    AVX2_Q4_FEW = 2,
+};
+
+/* A row of a tile, alone; starts: how many there are for a group. */
+QTF_INLINE qtf_tile avx2_one_row(const qtf_tile *t, int row, int starts) {
+    qtf_tile one = *t;
+    const size_t r = (size_t)row, groups = r * (size_t)t->n_groups;
+    one.rows = 1;
+    one.x = (const char *)t->x + r * t->x_stride;
+    one.x_scales += groups;
+    one.x_starts += groups * (size_t)starts;
+    one.residual = t->residual ? t->residual + r * t->stride : NULL;
+    one.out += r * t->stride;
+    return one;
+}
 
 /* sums [32] += scale * d * totals, both in vectors of 8 columns. */
 QTF_INLINE void avx2_one_add(float *sums, const __m256i *totals, const __m256 *d, float x_scale) {
     const __m256 scale = _mm256_set1_ps(x_scale);
     QTF_UNROLL for (int v = 0; v < 4; v++) {
-        _mm256_store_ps(sums + 8 * v, _mm256_fmadd_ps(_mm256_cvtepi32_ps(totals[v]),
-                                                      _mm256_mul_ps(scale, d[v]),
-                                                      _mm256_load_ps(sums + 8 * v)));
+        _mm256_store_ps(sums + 8 * v,
+                        _mm256_fmadd_ps(_mm256_cvtepi32_ps(totals[v]), _mm256_mul_ps(scale, d[v]),
+                                        _mm256_load_ps(sums + 8 * v)));
     }
 }
 
@@ -69,18 +87,14 @@ QTF_INLINE void avx2_q4_one_run(const qtf_q4_block *b, int run, const int8_t *x,
     const __m256i low = _mm256_set1_epi8(15);
     __m256i acc[4];
     acc[0] = acc[1] = acc[2] = acc[3] = _mm256_setzero_si256();
+    const uint8_t (*codes)[64] = b->codes + QTF_Q4_RUN / 4 * run;
     QTF_UNROLL for (int step = 0; step < QTF_Q4_RUN / 4; step++) {
-        const uint8_t *codes = b->codes[QTF_Q4_RUN / 4 * run + step];
-        int32_t four;
-        memcpy(&four, x + 4 * step, sizeof four);
-        const __m256i values = _mm256_set1_epi32(four);
-        __builtin_prefetch(codes + AVX2_AHEAD);
+        __builtin_prefetch(codes[step] + AVX2_AHEAD);
         QTF_UNROLL for (int v = 0; v < 2; v++) {
-            const __m256i bytes = avx2_load(codes + 32 * v);
+            const __m256i bytes = avx2_load(codes[step] + 32 * v);
             const __m256i w0 = _mm256_and_si256(bytes, low);
             const __m256i w1 = _mm256_and_si256(_mm256_srli_epi16(bytes, 4), low);
-            acc[v] = _mm256_add_epi16(acc[v], _mm256_maddubs_epi16(w0, values));
-            acc[2 + v] = _mm256_add_epi16(acc[2 + v], _mm256_maddubs_epi16(w1, values));
+            AVX2_Q4_NEXT(acc[v], acc[2 + v], w0, w1, x + 4 * step);
         }
     }
     QTF_UNROLL for (int v = 0; v < 4; v++) {
@@ -96,16 +110,18 @@ QTF_INLINE void avx2_q4_one(const qtf_tile *t) {
         const int32_t *starts = t->x_starts + QTF_Q4_RUNS / 2 * g;
         const __m256i s0 = _mm256_set1_epi32(starts[0]), s1 = _mm256_set1_epi32(starts[1]);
         __m256i totals[4];
-        __m256 d[4];
         QTF_UNROLL for (int v = 0; v < 4; v++) {
-            totals[v] = _mm256_add_epi32(
-                _mm256_madd_epi16(avx2_q4_minima(b->minima[0][8 * v]), s0),
-                _mm256_madd_epi16(avx2_q4_minima(b->minima[1][8 * v]), s1));
-            d[v] = avx2_q4_d(b->d + 8 * v);
+            totals[v] =
+                _mm256_add_epi32(_mm256_madd_epi16(avx2_q4_minima(b->minima[0][8 * v]), s0),
+                                 _mm256_madd_epi16(avx2_q4_minima(b->minima[1][8 * v]), s1));
         }
         for (int run = 0; run < QTF_Q4_RUNS; run++) {
             avx2_q4_one_run(b, run, (const int8_t *)t->x + QTF_Q4_GROUP * g + QTF_Q4_RUN * run,
                             totals);
+        }
+        __m256 d[4];
+        QTF_UNROLL for (int v = 0; v < 4; v++) {
+            d[v] = avx2_q4_d(b->d + 8 * v);
         }
         avx2_one_add(sums, totals, d, t->x_scales[g]);
     }

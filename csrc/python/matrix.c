@@ -174,21 +174,45 @@ static PyArrayObject *part_array(PyObject *part, Py_ssize_t i, int64_t k, qtf_so
     return array;
 }
 
-/* Allocate the memory of a matrix whose shape is set. */
-static qtf_status allocate(qtf_matrix *m) {
+/* Give a matrix whose shape is set memory of its own. */
+static int allocate(qtf_matrix *m) {
     size_t data = qtf_matrix_data_bytes(m), scales = qtf_matrix_scale_bytes(m);
     m->data = data ? qtf_alloc(data, 1) : NULL;
     m->scales = scales ? qtf_alloc(scales, 1) : NULL;
-    return m->data && (m->scales || m->quant != QTF_Q8) ? QTF_OK : QTF_NO_MEMORY;
+    if (!m->data || (!m->scales && m->quant == QTF_Q8)) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    return 0;
 }
 
-static MatrixObject *new_matrix(int64_t n, int64_t k, qtf_quant quant, int64_t group) {
+/* Give it the caller's memory: the data, then the scales. */
+static int place(qtf_matrix *m, PyObject *memory) {
+    size_t data = qtf_matrix_data_bytes(m), scales = qtf_matrix_scale_bytes(m);
+    PyArrayObject *array = PyArray_Check(memory) ? (PyArrayObject *)memory : NULL;
+    if (!array || PyArray_TYPE(array) != NPY_UINT8 || !PyArray_ISCARRAY(array) ||
+        (uintptr_t)PyArray_DATA(array) % QTF_ALIGN ||
+        (size_t)PyArray_NBYTES(array) != data + scales) {
+        PyErr_Format(PyExc_ValueError,
+                     "memory: expected a writable contiguous array of %zu uint8, aligned to %d "
+                     "bytes",
+                     data + scales, QTF_ALIGN);
+        return -1;
+    }
+    m->data = PyArray_DATA(array);
+    m->scales = scales ? (float *)(PyArray_BYTES(array) + data) : NULL;
+    return 0;
+}
+
+static MatrixObject *new_matrix(const qtf_matrix *format, PyObject *memory) {
     MatrixObject *object = (MatrixObject *)matrix_type->tp_alloc(matrix_type, 0);
     if (object) {
-        object->matrix = (qtf_matrix){.quant = quant, .n = n, .k = k, .group = group};
-        if (allocate(&object->matrix) != QTF_OK) {
-            Py_DECREF(object);
-            return (MatrixObject *)PyErr_NoMemory();
+        object->matrix = *format;
+        if (memory != Py_None) {
+            object->owner = Py_NewRef(memory);
+        }
+        if ((object->owner ? place(&object->matrix, memory) : allocate(&object->matrix)) < 0) {
+            Py_CLEAR(object);
         }
     }
     return object;
@@ -309,15 +333,16 @@ static int column_array(PyObject *object, const char *name, int64_t k, PyArrayOb
 
 static PyObject *pack(PyObject *module, PyObject *args, PyObject *kwargs) {
     (void)module;
-    static char *names[] = {"parts",         "quant",      "group", "shape",
-                            "column_scales", "importance", NULL};
+    static char *names[] = {"parts",         "quant",      "group",  "shape",
+                            "column_scales", "importance", "memory", NULL};
     PyObject *parts, *list = NULL, *shape = NULL, *scales_object = Py_None;
-    PyObject *importance_object = Py_None;
+    PyObject *importance_object = Py_None, *memory = Py_None;
     const char *quant_text = "q8";
     long long group = 128, n, k;
-    qtf_matrix format;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|sLO!OO", names, &parts, &quant_text, &group,
-                                     &PyTuple_Type, &shape, &scales_object, &importance_object) ||
+    qtf_matrix format = {0};
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|sLO!OOO", names, &parts, &quant_text, &group,
+                                     &PyTuple_Type, &shape, &scales_object, &importance_object,
+                                     &memory) ||
         qtf_py_matrix_format(quant_text, group, &format) < 0) {
         return NULL;
     }
@@ -353,7 +378,9 @@ static PyObject *pack(PyObject *module, PyObject *args, PyObject *kwargs) {
             goto done;
         }
     }
-    object = new_matrix(n, k, format.quant, format.group);
+    format.n = n;
+    format.k = k;
+    object = new_matrix(&format, memory);
     if (object &&
         pack_parts(&object->matrix, list ? list : parts, scales ? PyArray_DATA(scales) : NULL,
                    importance ? PyArray_DATA(importance) : NULL) < 0) {
@@ -368,10 +395,10 @@ done:
 
 static PyMethodDef methods[] = {
     {"pack", (PyCFunction)(void (*)(void))pack, METH_VARARGS | METH_KEYWORDS,
-     "pack(parts, quant='q8', group=128, shape=None, column_scales=None, importance=None): stack "
-     "arrays [n_i, k] along rows into one Matrix [n, k], column j times column_scales[j]; with "
-     "shape given, parts may be any iterable. In q4 the squared errors of column j count "
-     "importance[j]."},
+     "pack(parts, quant='q8', group=128, shape=None, column_scales=None, importance=None, "
+     "memory=None): stack arrays [n_i, k] along rows into one Matrix [n, k], column j times "
+     "column_scales[j]; with shape given, parts may be any iterable. In q4 the squared errors of "
+     "column j count importance[j]. memory: uint8 to pack into, as long as the matrix's nbytes."},
     {NULL, NULL, 0, NULL},
 };
 

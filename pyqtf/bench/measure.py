@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 import pyqtf
 from pyqtf import _core
+from pyqtf.bench.decode import measure_decode
 from pyqtf.bench.kernels import timed_kernels
 from pyqtf.bench.limits import measure_limits
 from pyqtf.costs import products_per_token
@@ -41,6 +42,7 @@ def measure(folder: str, quant: str, tokens: int, n: int) -> dict[str, Any]:
     peak_rss = _peak_rss()
     scoring = _rates(model, long, quant, n)
     stories = _rates(model, short, quant, n)
+    decode = measure_decode(model._decoder, n)
     with timed_kernels() as kernels:
         start = time.perf_counter()
         model.token_losses(long)
@@ -59,6 +61,7 @@ def measure(folder: str, quant: str, tokens: int, n: int) -> dict[str, Any]:
         "peak_rss": peak_rss,
         "score": scoring,
         "short_texts": stories,
+        "decode": decode,
         "kernel_seconds": dict(sorted(kernels.items(), key=lambda item: -item[1])),
         "limits": asdict(measure_limits()),
     }

@@ -11,6 +11,8 @@ def render(result: dict[str, Any]) -> str:
     cycles = limits["clock"]
     load = result["load_bytes"] / result["load_seconds"] / 1e9
     shares = sorted(score["shares_of_limit"])
+    decode = result["decode"]
+    read = decode["bytes_per_token"] * decode["tokens_per_second"] / 1e9
     lines = [
         f"{result['shape']} with random weights, {result['quant']}, {result['isa']}, "
         f"{result['threads']} threads, {result['cpu']}, load {result['load_average'][0]:.1f}",
@@ -19,6 +21,8 @@ def render(result: dict[str, Any]) -> str:
         f"{score['share_of_limit']:6.1%} of the limit ({shares[0]:.1%} to {shares[-1]:.1%})",
         f"score, short texts     {short['tokens_per_second']:8.1f} tokens/s  "
         f"{short['share_of_limit']:6.1%} of the limit",
+        f"decode, batch 1        {decode['tokens_per_second']:8.1f} tokens/s  "
+        f"{decode['share_of_memory_read']:6.1%} of memory read ({read:.1f} GB/s)",
         f"load from bfloat16     {result['load_seconds']:8.2f} s         {load:6.2f} GB/s",
         f"peak memory            {result['peak_rss'] / 1e6:8.0f} MB        "
         f"{result['load_peak_rss'] / 1e6:6.0f} MB after loading",

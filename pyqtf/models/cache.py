@@ -51,6 +51,12 @@ class KVCache:
         """Bytes taken, room for further tokens included."""
         return sum(array.nbytes for array in (*self._keys, *self._values))
 
+    @property
+    def bytes_per_token(self) -> int:
+        """Bytes that the keys and values of one token take in all layers."""
+        arrays = (*self._keys, *self._values)
+        return sum(array.itemsize * array.shape[1] * array.shape[2] for array in arrays)
+
     def truncate(self, length: int) -> None:
         """Forget all tokens but the first `length`.
 

@@ -73,6 +73,7 @@ class Decoder:
         weights = self.weights
         n_before = 0 if cache is None else len(cache)
         positions = n_before + np.concatenate([np.arange(n) for n in np.diff(offsets)])
+        angles = self._cos_sin(int(positions.max()) + 1)
         x = weights.embed.rows(ids)  # [T, hidden_size]
         if weights.positions is not None:
             x += weights.positions.rows(positions)
@@ -80,7 +81,7 @@ class Decoder:
             if trace is not None and trace.hidden_states is not None:
                 trace.hidden_states.append(x.copy())
             source = x.copy() if self.config.parallel_residual else x
-            self._attend(i, x, positions, offsets, cache, trace)
+            self._attend(i, x, positions, angles, offsets, cache, trace)
             for start in range(0, len(x), _BLOCK):
                 block = slice(start, start + _BLOCK)
                 self._feed_forward(layer, source[block], x[block])
@@ -98,6 +99,7 @@ class Decoder:
         i: int,
         x: Floats,
         positions: Ints,
+        angles: tuple[Floats, Floats],
         offsets: Ints,
         cache: KVCache | None,
         trace: Trace | None,
@@ -109,10 +111,10 @@ class Decoder:
         self._norm_heads(qkv[:, : c.q_size], layer.q_norm)
         self._norm_heads(qkv[:, c.q_size : c.q_size + c.kv_size], layer.k_norm)
         if c.rope_theta is not None:
-            cos, sin = self._cos_sin(int(positions.max()) + 1)
-            _core.rope(qkv, cos, sin, positions, c.n_heads + c.n_kv_heads, c.head_dim)
+            _core.rope(qkv, *angles, positions, c.n_heads + c.n_kv_heads, c.head_dim)
         heads = qkv.reshape(n_tokens, c.n_heads + 2 * c.n_kv_heads, c.head_dim)
-        q, k, v = np.split(heads, [c.n_heads, c.n_heads + c.n_kv_heads], axis=1)
+        q, kv = heads[:, : c.n_heads], heads[:, c.n_heads :]
+        k, v = kv[:, : c.n_kv_heads], kv[:, c.n_kv_heads :]
         scale, window = c.head_dim**-0.5, c.window(i)
         k_offsets = offsets
         if cache is not None:
@@ -166,7 +168,7 @@ class Decoder:
     def _cos_sin(self, n_positions: int) -> tuple[Floats, Floats]:
         """Return tables with at least n_positions rows, made longer when a text asks for it."""
         angles = self._angles
-        if n_positions > len(angles[0]):
+        if self.config.rope_theta is not None and n_positions > len(angles[0]):
             longer = min(2 * n_positions, self.config.max_position_embeddings)
             self._angles = angles = rotary_angles(self.config, longer)
         return angles
