@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyqtf import _core
-from pyqtf._memory import available_memory
+from pyqtf._memory import Arena, available_memory
 from pyqtf._quants import GROUP, matrix_bytes, part_quant
 from pyqtf.formats import FormatError, Tensor
 from pyqtf.formats.digest import Digest
@@ -269,34 +269,13 @@ def assemble(parts: Mapping[str, Any], config: ModelConfig, fingerprint: str) ->
     )
 
 
-class _Arena:
-    """Memory for packed matrices, one behind the other.
-
-    NumPy asks for huge pages for large arrays, which small ones would not get: reading weights then
-    misses the processor's table of pages less, and its prefetching does not end every 4 KiB.
-    """
-
-    _CHUNK = 2**25
-
-    def __init__(self) -> None:
-        self._free = np.empty(0, np.uint8)
-
-    def take(self, n_bytes: int) -> NDArray[np.uint8]:
-        """Return memory that begins on a cache line."""
-        if n_bytes > len(self._free):
-            room = np.empty(max(self._CHUNK, n_bytes) + 64, np.uint8)
-            self._free = room[-room.ctypes.data % 64 :]
-        taken, self._free = self._free[:n_bytes], self._free[n_bytes:]
-        return taken
-
-
 class _Loader:
     def __init__(self, tensors: Mapping[str, Tensor], config: ModelConfig, quant: str) -> None:
         self._tensors = tensors
         self._config = config
         self._family = FAMILIES[config.family]
         self._quant = quant
-        self._arena = _Arena()
+        self._arena = Arena()
         self.digest = Digest()
         self.digest.add_text(json.dumps(asdict(config), sort_keys=True))
 
@@ -365,14 +344,14 @@ class _Loader:
         try:
             for part in parts:
                 self.digest.add(part.name, part.stored())
+            rows: Iterable[NDArray[Any]] = chain.from_iterable(map(self._rows, roles, parts))
             shape = (sum(part.shape[0] for part in parts), parts[0].shape[1])
-            blocks = chain.from_iterable(map(self._rows, roles, parts))
             if transposed:
-                turned = [np.ascontiguousarray(part.array().T) for part in parts]
-                shape, blocks = (sum(map(len, turned)), turned[0].shape[1]), iter(turned)
+                rows = turned = [np.ascontiguousarray(part.array().T) for part in parts]
+                shape = (sum(map(len, turned)), turned[0].shape[1])
             group = _group(parts, quant)
             memory = self._arena.take(matrix_bytes(shape, quant, group))
-            return _core.pack(blocks, quant, group, shape, column_scales, memory=memory)
+            return _core.pack(rows, quant, group, shape, column_scales, memory=memory)
         except ValueError:
             for part in parts:
                 _check_finite(part)
