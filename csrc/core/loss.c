@@ -13,7 +13,7 @@
 enum {
     SLAB_ROWS = 960,         /* most rows whose tile results are held at once */
     BLOCK_ROWS = 240,        /* rows of a task: a tile of the head is read once for all */
-    LOGIT_ROWS = 60,         /* rows of logits a task holds: they stay in the second cache */
+    LOGIT_ROWS = 120,        /* rows of logits a task holds: they stay in the second cache */
     RANGE_TILES = 16,        /* most tiles of a task */
     MAX_CANDIDATES = 1 << 21 /* candidates held at once, in all */
 };

@@ -13,7 +13,7 @@
 enum {
     AVX2_Q8_ROWS = 6,
     AVX2_Q8_COLS = 16,
-    AVX2_Q8_TILE_ROWS = 120, /* rows that share the widened weights */
+    AVX2_Q8_TILE_ROWS = 240, /* rows that share the widened weights */
     AVX2_Q8_CHUNK = 1024,    /* k in a chunk, unless a group is longer: 32 KiB */
 };
 

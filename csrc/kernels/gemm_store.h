@@ -17,6 +17,14 @@ QTF_INLINE void gemm_fetch_out(const qtf_tile *t, int row, int rows) {
 
 /* The tile's sums [rows][32] with bias and residual to out. */
 QTF_INLINE void gemm_store(const qtf_tile *t, const float *sums) {
+    if (t->cols == QTF_PANEL && !t->bias && !t->residual) {
+        for (int r = 0; r < t->rows; r++) {
+            float *out = t->out + (size_t)r * t->stride;
+            vf_store(out, vf_load(sums + QTF_PANEL * r));
+            vf_store(out + VF, vf_load(sums + QTF_PANEL * r + VF));
+        }
+        return;
+    }
     for (int r = 0; r < t->rows; r++) {
         for (int c = 0; c < t->cols; c += VF) {
             size_t at = (size_t)r * t->stride + (size_t)c;
