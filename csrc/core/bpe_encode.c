@@ -130,8 +130,8 @@ static qtf_status append_template(qtf_encoder *e, const uint32_t *ids, int n) {
     return status;
 }
 
-static qtf_status encode_with(qtf_encoder *e, const uint8_t *text, size_t n, unsigned flags,
-                              qtf_encoding *out, qtf_error *error) {
+qtf_status qtf_encode_with(qtf_encoder *e, const uint8_t *text, size_t n, unsigned flags,
+                           qtf_encoding *out, qtf_error *error) {
     size_t valid = qtf_utf8_valid(text, n);
     if (valid < n) {
         return qtf_fail(error, QTF_BAD_DATA, "the text is not UTF-8: byte 0x%02x at byte %zu",
@@ -163,7 +163,7 @@ qtf_status qtf_encode(qtf_tokenizer *tokenizer, const uint8_t *text, size_t n, u
     if (!e) {
         return QTF_NO_MEMORY;
     }
-    qtf_status status = encode_with(e, text, n, flags, out, error);
+    qtf_status status = qtf_encode_with(e, text, n, flags, out, error);
     qtf_encoder_give(tokenizer, e);
     return status;
 }
@@ -177,7 +177,7 @@ qtf_status qtf_visit_words(qtf_tokenizer *tokenizer, const uint8_t *text, size_t
     qtf_encoding tokens = {0}; /* the added tokens */
     e->visit = visit;
     e->context = context;
-    qtf_status status = encode_with(e, text, n, 0, &tokens, error);
+    qtf_status status = qtf_encode_with(e, text, n, 0, &tokens, error);
     e->visit = NULL;
     qtf_encoder_give(tokenizer, e);
     qtf_encoding_free(&tokens);

@@ -5,6 +5,7 @@
 
 #include "core/grow.h"
 #include "core/memory.h"
+#include "core/pool.h"
 
 /* False when it stays taken, as it can for ever in a forked child: go on without the list then. */
 static bool lock(qtf_tokenizer *tokenizer) {
@@ -119,6 +120,10 @@ qtf_status qtf_append_token(qtf_encoder *e, uint32_t id, size_t start, size_t en
 /* Tokenise a word into the scratch's ids. */
 static qtf_status merge_word(qtf_encoder *e, const uint8_t *word, size_t n, size_t *count) {
     const qtf_bpe *bpe = &e->tokenizer->bpe;
+    if (n >= UINT32_MAX) {
+        return qtf_fail(e->error, QTF_UNSUPPORTED,
+                        "the text has a word of %zu bytes, expected fewer than %u", n, UINT32_MAX);
+    }
     if (bpe->ignore_merges) {
         uint32_t id = qtf_bpe_find(bpe, word, n, false);
         if (id != QTF_BPE_NONE) {
@@ -190,6 +195,13 @@ qtf_status qtf_flush_words(qtf_encoder *e) {
 }
 
 qtf_status qtf_encode_word(qtf_encoder *e, const uint8_t *word, size_t n) {
+    e->unpolled += n;
+    if (QTF_UNLIKELY(e->unpolled >= QTF_POLL_BYTES)) {
+        e->unpolled = 0;
+        if (qtf_pool_stopping()) {
+            return QTF_ABORTED;
+        }
+    }
     if (QTF_UNLIKELY(e->visit != NULL)) {
         return e->visit(e->context, word, n);
     }

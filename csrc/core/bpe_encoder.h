@@ -7,8 +7,8 @@
 #include "core/bpe_tokenizer.h"
 #include "core/unicode.h"
 
-/* Words that wait for their cache lines to arrive. */
-enum { QTF_AHEAD = 16 };
+/* Words that wait for their cache lines to arrive; bytes encoded between two polls. */
+enum { QTF_AHEAD = 16, QTF_POLL_BYTES = 1 << 16 };
 typedef struct {
     const uint8_t *word;
     qtf_cache_entry *set;
@@ -34,6 +34,7 @@ struct qtf_encoder {
     size_t origin;               /* position of text[0] in the normalised string */
     qtf_waiting waiting[QTF_AHEAD];
     int n_waiting;
+    size_t unpolled; /* bytes of words since the pool was asked whether to stop */
 };
 
 /* An idle encoder of the tokenizer, or a new one; NULL when out of memory. */
@@ -42,12 +43,17 @@ qtf_encoder *qtf_encoder_take(qtf_tokenizer *tokenizer);
 /* Give an encoder back, for the next call. */
 void qtf_encoder_give(qtf_tokenizer *tokenizer, qtf_encoder *encoder);
 
+/* qtf_encode with an encoder that was taken. */
+qtf_status qtf_encode_with(qtf_encoder *e, const uint8_t *text, size_t n, unsigned flags,
+                           qtf_encoding *out, qtf_error *error);
+
 /* Append one token that stands for [start, end) of the text. Errors: QTF_NO_MEMORY. */
 qtf_status qtf_append_token(qtf_encoder *e, uint32_t id, size_t start, size_t end);
 
 /*
  * Tokenise a word of e->text, n >= 1, or let it wait with others so that their cache misses
- * overlap. Errors: QTF_NO_MEMORY; QTF_BAD_DATA for a byte without a token, of any waiting word.
+ * overlap. Errors: QTF_NO_MEMORY; QTF_BAD_DATA for a byte without a token, of any waiting word;
+ * QTF_ABORTED.
  */
 qtf_status qtf_encode_word(qtf_encoder *e, const uint8_t *word, size_t n);
 

@@ -4,9 +4,15 @@
 #include <string.h>
 
 #include "core/grow.h"
+#include "core/pool.h"
 
-/* Up to here a scan for the lowest rank beats a heap. */
-enum { SHORT_WORD = 48 };
+/* Up to here a scan for the lowest rank beats a heap; steps between two polls. */
+enum { SHORT_WORD = 48, POLL_STEPS = 1 << 13 };
+
+/* Whether to stop, asked now and then in the course of a long word. */
+static bool stopping(size_t step) {
+    return step % POLL_STEPS == 0 && qtf_pool_stopping();
+}
 
 void qtf_bpe_scratch_free(qtf_bpe_scratch *scratch) {
     free(scratch->ids);
@@ -110,8 +116,14 @@ static qtf_status merge_long(const qtf_bpe *bpe, qtf_bpe_scratch *s, size_t *cou
     }
     for (size_t i = size / 2; i-- > 0;) {
         heap_sink(s->heap, size, i);
+        if (stopping(i)) {
+            return QTF_ABORTED;
+        }
     }
-    while (size) {
+    for (size_t step = 1; size; step++) {
+        if (stopping(step)) {
+            return QTF_ABORTED;
+        }
         uint64_t top = heap_pop(s->heap, &size);
         uint32_t at = (uint32_t)top, rank = (uint32_t)(top >> 32);
         if (s->ranks[at] != rank) {

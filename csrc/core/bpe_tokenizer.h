@@ -67,18 +67,32 @@ void qtf_tokenizer_free(qtf_tokenizer *tokenizer);
 
 /*
  * Append the ids of n bytes of UTF-8 to out. Safe from several threads at once.
- * QTF_BAD_DATA when the text is not UTF-8 or has a byte that the vocabulary lacks.
+ * QTF_BAD_DATA when the text is not UTF-8 or has a byte that the vocabulary lacks; QTF_ABORTED when
+ * the pool's poll hook asks to stop.
  */
 qtf_status qtf_encode(qtf_tokenizer *tokenizer, const uint8_t *text, size_t n, unsigned flags,
                       qtf_encoding *out, qtf_error *error);
 
+/* Neighbouring texts of a batch with their ids. */
+typedef struct qtf_encoded {
+    struct qtf_encoded *next;
+    size_t first, n_texts; /* texts[first .. first + n_texts) */
+    const int32_t *ids;    /* end to end */
+    const size_t *counts;  /* [n_texts] how many are whose */
+} qtf_encoded;
+
+/* Takes over what a list of parts holds, which is borrowed for the call. False ends the batch. */
+typedef bool (*qtf_take_fn)(void *context, const qtf_encoded *list);
+
 /*
- * Encode n_texts texts on the thread pool, each into its own out[i]. On failure *failed is the
- * first text that failed, and error is about it. Errors: as qtf_encode, and QTF_ABORTED.
+ * Encode n_texts texts on the thread pool. Their ids go to `take`, every text once, in any order,
+ * a few times in the course of a batch and only on the calling thread. On failure *failed is the
+ * first text that failed, and error is about it; some texts were taken by then. Errors: as
+ * qtf_encode; QTF_ABORTED, also when `take` was false.
  */
 qtf_status qtf_encode_batch(qtf_tokenizer *tokenizer, const uint8_t *const *texts,
-                            const size_t *lengths, size_t n_texts, unsigned flags,
-                            qtf_encoding *out, size_t *failed, qtf_error *error);
+                            const size_t *lengths, size_t n_texts, unsigned flags, qtf_take_fn take,
+                            void *context, size_t *failed, qtf_error *error);
 
 /* Given each word of a text in turn; n >= 1. Anything but QTF_OK ends the visit. */
 typedef qtf_status (*qtf_word_fn)(void *context, const uint8_t *word, size_t n);

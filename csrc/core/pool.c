@@ -48,6 +48,12 @@ void qtf_pool_init(void) {
     pool.pid = getpid();
 }
 
+enum { POLL_NS = 50000000 };
+
+static _Thread_local job *current; /* the innermost job this thread works on */
+static _Thread_local bool is_worker;
+static _Thread_local int64_t polled; /* when this thread last asked the hook */
+
 /* After a fork no worker exists here and the mutex may be held by a thread that does not. */
 static void forget_parent(void) {
     pthread_mutex_init(&pool.mutex, NULL);
@@ -67,33 +73,68 @@ static int64_t now_ns(void) {
 
 static job *claimable(void) {
     for (job *j = pool.jobs; j; j = j->link) {
-        if (atomic_load_explicit(&j->next, memory_order_relaxed) < j->n_tasks) {
+        if (atomic_load_explicit(&j->next, memory_order_relaxed) < j->n_tasks &&
+            !atomic_load_explicit(&j->aborted, memory_order_relaxed)) {
             return j;
         }
     }
     return NULL;
 }
 
-static void run_tasks(job *j, bool may_poll) {
-    int64_t polled = may_poll ? now_ns() : 0;
-    for (;;) {
+bool qtf_pool_stopping(void) {
+    if (current && atomic_load_explicit(&current->aborted, memory_order_relaxed)) {
+        return true;
+    }
+    int64_t now;
+    if (is_worker || !pool.poll || (now = now_ns()) - polled < POLL_NS) {
+        return false;
+    }
+    polled = now;
+    bool stop = pool.poll();
+    if (stop && current) {
+        atomic_store(&current->aborted, true);
+    }
+    return stop;
+}
+
+static void run_tasks(job *j) {
+    job *outer = current;
+    current = j;
+    while (!qtf_pool_stopping()) {
         int64_t task = atomic_fetch_add_explicit(&j->next, 1, memory_order_relaxed);
-        if (task >= j->n_tasks || atomic_load_explicit(&j->aborted, memory_order_relaxed)) {
-            return;
+        if (task >= j->n_tasks) {
+            break;
         }
         j->function(j->context, task);
-        if (may_poll && now_ns() - polled > 50000000) {
-            if (pool.poll()) {
-                atomic_store(&j->aborted, true);
-                return;
-            }
-            polled = now_ns();
+    }
+    current = outer;
+}
+
+/* Wait for the workers inside a job that is no longer in the list, asking the hook meanwhile. */
+static void wait_for_helpers(job *j) {
+    job *outer = current;
+    current = j;
+    pthread_mutex_lock(&pool.mutex);
+    while (atomic_load_explicit(&j->helpers, memory_order_acquire)) {
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_nsec += POLL_NS;
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+        if (pthread_cond_timedwait(&pool.quiet, &pool.mutex, &until) != 0) {
+            /* The hook may wait for a lock whose holder waits for the mutex. */
+            pthread_mutex_unlock(&pool.mutex);
+            qtf_pool_stopping();
+            pthread_mutex_lock(&pool.mutex);
         }
     }
+    pthread_mutex_unlock(&pool.mutex);
+    current = outer;
 }
 
 static void *worker(void *unused) {
     (void)unused;
+    is_worker = true;
     pthread_mutex_lock(&pool.mutex);
     while (!pool.leaving) {
         job *j = claimable();
@@ -113,7 +154,7 @@ static void *worker(void *unused) {
         }
         atomic_fetch_add_explicit(&j->helpers, 1, memory_order_relaxed);
         pthread_mutex_unlock(&pool.mutex);
-        run_tasks(j, false);
+        run_tasks(j);
         pthread_mutex_lock(&pool.mutex);
         if (atomic_fetch_sub_explicit(&j->helpers, 1, memory_order_release) == 1) {
             pthread_cond_broadcast(&pool.quiet);
@@ -164,7 +205,8 @@ qtf_status qtf_parallel_for(int64_t n_tasks, qtf_task_fn function, void *context
         }
         pthread_mutex_unlock(&pool.mutex);
     }
-    run_tasks(&j, pool.poll != NULL);
+    polled = now_ns();
+    run_tasks(&j);
     if (shared) {
         pthread_mutex_lock(&pool.mutex);
         job **link = &pool.jobs;
@@ -177,11 +219,7 @@ qtf_status qtf_parallel_for(int64_t n_tasks, qtf_task_fn function, void *context
         for (int i = 0; i < SPINS && atomic_load_explicit(&j.helpers, memory_order_acquire); i++) {
             cpu_relax();
         }
-        pthread_mutex_lock(&pool.mutex);
-        while (atomic_load_explicit(&j.helpers, memory_order_acquire)) {
-            pthread_cond_wait(&pool.quiet, &pool.mutex);
-        }
-        pthread_mutex_unlock(&pool.mutex);
+        wait_for_helpers(&j);
     }
     return atomic_load(&j.aborted) ? QTF_ABORTED : QTF_OK;
 }

@@ -18,10 +18,17 @@ typedef void (*qtf_task_fn)(void *context, int64_t task);
 /*
  * Run function(context, i) for every i in [0, n_tasks), on the caller and the workers, and
  * return when all are done. QTF_ABORTED when the poll hook asked to stop: some tasks did not run.
- * The memory effects of the tasks are visible to the caller on return. Tasks should take well under
- * a second, since that is how soon an abort is noticed. May be nested.
+ * The memory effects of the tasks are visible to the caller on return. Between tasks an abort is
+ * noticed; a task of more than a tenth of a second asks qtf_pool_stopping. May be nested.
  */
 qtf_status qtf_parallel_for(int64_t n_tasks, qtf_task_fn function, void *context);
+
+/*
+ * Whether the calling thread should give up what it does: in a task, that its job was aborted; on
+ * the thread that called, or outside of jobs, also that the poll hook asks to stop. Reads the
+ * clock: to be asked about once in a millisecond.
+ */
+bool qtf_pool_stopping(void);
 
 /* Take this process as the pool's own. Call once, before any thread uses the pool. */
 void qtf_pool_init(void);
@@ -38,8 +45,9 @@ int qtf_pool_threads(void);
 qtf_status qtf_pool_set_threads(int n);
 
 /*
- * Install a hook that the thread that called qtf_parallel_for runs between tasks, at most every
- * 50 ms; true means: stop this job. NULL removes it.
+ * Install a hook that the thread that called qtf_parallel_for runs between tasks and while it waits
+ * for them, and any thread but a worker in qtf_pool_stopping, at most every 50 ms; true means: stop
+ * this job. NULL removes it.
  */
 void qtf_pool_set_poll(bool (*poll)(void));
 

@@ -7,6 +7,15 @@
 
 #include "core/bpe_tokenizer.h"
 
+typedef struct {
+    PyObject_HEAD qtf_tokenizer *tokenizer;
+} qtf_py_tokenizer_object;
+
+/* The methods of Tokenizer that encode. */
+PyObject *qtf_py_encode(PyObject *self, PyObject *args);
+PyObject *qtf_py_encode_offsets(PyObject *self, PyObject *args);
+PyObject *qtf_py_encode_batch(PyObject *self, PyObject *args);
+
 /* The tokenizer inside a _core.Tokenizer, borrowed from it; NULL with TypeError. */
 qtf_tokenizer *qtf_py_tokenizer(PyObject *object);
 
