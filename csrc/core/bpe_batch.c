@@ -60,7 +60,7 @@ static void encode_chunk(batch *b, qtf_encoder *encoder, chunk *c) {
 static void hand_over(batch *b) {
     atomic_store_explicit(&b->n_finished, 0, memory_order_relaxed);
     qtf_encoded *list = atomic_exchange_explicit(&b->finished, NULL, memory_order_acquire);
-    if (list && !b->take(b->context, list)) {
+    if (list && !atomic_load(&b->refused) && !b->take(b->context, list)) {
         atomic_store(&b->refused, true);
     }
     while (list) {

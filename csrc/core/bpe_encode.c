@@ -91,11 +91,11 @@ static qtf_status encode_raw(qtf_encoder *e, const uint8_t *text, size_t start, 
     const uint8_t *stretch = text + start;
     size_t n = end - start, first = e->out->n, cursor = 0;
     bool rewritten = e->tokenizer->nfc && qtf_nfc_stable(stretch, n) < n;
-    if (rewritten && qtf_nfc_normalise(stretch, n, &e->nfc) != QTF_OK) {
-        return QTF_NO_MEMORY;
+    qtf_status status = rewritten ? qtf_nfc_normalise(stretch, n, &e->nfc) : QTF_OK;
+    if (status == QTF_OK) {
+        status = rewritten ? encode_normalised(e, e->nfc.text, e->nfc.n, plain)
+                           : encode_normalised(e, stretch, n, plain);
     }
-    qtf_status status = rewritten ? encode_normalised(e, e->nfc.text, e->nfc.n, plain)
-                                  : encode_normalised(e, stretch, n, plain);
     if (status != QTF_OK || !e->offsets) {
         return status;
     }
@@ -150,7 +150,7 @@ qtf_status qtf_encode_with(qtf_encoder *e, const uint8_t *text, size_t n, unsign
     }
     if (e->offsets && status == QTF_OK) {
         if (flags & QTF_ENCODE_CHARS) {
-            qtf_char_offsets(text, out, first);
+            status = qtf_char_offsets(text, out, first);
         }
         qtf_trim_offsets(t, out, first);
     }

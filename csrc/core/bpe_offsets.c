@@ -1,4 +1,7 @@
 #include "core/bpe_tokenizer.h"
+#include "core/pool.h"
+
+enum { POLL_TOKENS = 1 << 16 };
 
 void qtf_trim_offsets(const qtf_tokenizer *tokenizer, qtf_encoding *encoding, size_t first) {
     const qtf_bpe *bpe = &tokenizer->bpe;
@@ -34,13 +37,17 @@ static size_t count_to(const uint8_t *text, size_t position, size_t *cursor, siz
     return *count;
 }
 
-void qtf_char_offsets(const uint8_t *text, qtf_encoding *encoding, size_t first_token) {
+qtf_status qtf_char_offsets(const uint8_t *text, qtf_encoding *encoding, size_t first_token) {
     size_t cursor = 0, count = 0;
     for (size_t i = first_token; i < encoding->n; i++) {
+        if (i % POLL_TOKENS == 0 && qtf_pool_stopping()) {
+            return QTF_ABORTED;
+        }
         size_t start = encoding->starts[i], end = encoding->ends[i];
         size_t first = count_to(text, start, &cursor, &count);
         bool inside = start < end && (text[start] & 0xC0) == 0x80;
         encoding->starts[i] = first - inside;
         encoding->ends[i] = count_to(text, end, &cursor, &count);
     }
+    return QTF_OK;
 }

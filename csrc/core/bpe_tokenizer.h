@@ -122,9 +122,9 @@ void qtf_trim_offsets(const qtf_tokenizer *tokenizer, qtf_encoding *encoding, si
 
 /*
  * Turn the offsets of tokens [first, encoding->n) from bytes of text into characters; a token of a
- * part of a character gets the whole of it.
+ * part of a character gets the whole of it. Errors: QTF_ABORTED.
  */
-void qtf_char_offsets(const uint8_t *text, qtf_encoding *encoding, size_t first);
+qtf_status qtf_char_offsets(const uint8_t *text, qtf_encoding *encoding, size_t first);
 
 /*
  * Build a tokenizer from the n bytes of a tiktoken file: lines of a token in base64 and its rank,

@@ -4,8 +4,10 @@
 #include <string.h>
 
 #include "core/grow.h"
+#include "core/pool.h"
 
 enum {
+    POLL_BYTES = 1 << 16,
     HANGUL_S = 0xAC00,
     HANGUL_L = 0x1100,
     HANGUL_V = 0x1161,
@@ -287,7 +289,13 @@ static bool rewrite(qtf_nfc *out, const uint8_t *text, size_t from, size_t from_
 qtf_status qtf_nfc_normalise(const uint8_t *text, size_t n, qtf_nfc *out) {
     out->n = 0;
     out->n_spans = 0;
-    for (size_t i = 0; i < n;) {
+    for (size_t i = 0, polled = 0; i < n;) {
+        if (i - polled >= POLL_BYTES) {
+            polled = i;
+            if (qtf_pool_stopping()) {
+                return QTF_ABORTED;
+            }
+        }
         size_t boundary, end = find_unstable(text, i, n, &boundary);
         if (!copy(out, text + i, boundary - i)) {
             return QTF_NO_MEMORY;

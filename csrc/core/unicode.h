@@ -110,7 +110,8 @@ typedef struct {
  */
 size_t qtf_nfc_stable(const uint8_t *text, size_t n);
 
-/* Put NFC(text) into out, with the spans that changed. Errors: QTF_NO_MEMORY. */
+/* Put NFC(text) into out, with the spans that changed. Errors: QTF_NO_MEMORY; QTF_ABORTED when the
+ * pool's poll hook asks to stop. */
 qtf_status qtf_nfc_normalise(const uint8_t *text, size_t n, qtf_nfc *out);
 
 /*

@@ -86,13 +86,14 @@ PyObject *qtf_py_encode(PyObject *self, PyObject *args) {
     return ids;
 }
 
-/* Positions as int64 [n]. */
-static PyObject *new_positions(const size_t *positions, size_t n) {
-    npy_intp shape = (npy_intp)n;
-    PyObject *array = PyArray_SimpleNew(1, &shape, NPY_INT64);
+/* Starts and ends as int64 [n, 2]. */
+static PyObject *new_offsets(const qtf_encoding *encoding) {
+    npy_intp shape[] = {(npy_intp)encoding->n, 2};
+    PyObject *array = PyArray_SimpleNew(2, shape, NPY_INT64);
     int64_t *to = array ? PyArray_DATA((PyArrayObject *)array) : NULL;
-    for (size_t i = 0; array && i < n; i++) {
-        to[i] = (int64_t)positions[i];
+    for (size_t i = 0; array && i < encoding->n; i++) {
+        to[2 * i] = (int64_t)encoding->starts[i];
+        to[2 * i + 1] = (int64_t)encoding->ends[i];
     }
     return array;
 }
@@ -120,14 +121,12 @@ PyObject *qtf_py_encode_offsets(PyObject *self, PyObject *args) {
         qtf_py_raise_error(status, &error);
     } else {
         PyObject *ids = new_ids(encoding.ids, encoding.n);
-        PyObject *starts = new_positions(encoding.starts, encoding.n);
-        PyObject *ends = new_positions(encoding.ends, encoding.n);
-        if (ids && starts && ends) {
-            result = PyTuple_Pack(3, ids, starts, ends);
+        PyObject *offsets = new_offsets(&encoding);
+        if (ids && offsets) {
+            result = PyTuple_Pack(2, ids, offsets);
         }
         Py_XDECREF(ids);
-        Py_XDECREF(starts);
-        Py_XDECREF(ends);
+        Py_XDECREF(offsets);
     }
     qtf_encoding_free(&encoding);
     return result;

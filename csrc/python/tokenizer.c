@@ -210,7 +210,7 @@ static PyMethodDef methods[] = {
     {"encode_batch", qtf_py_encode_batch, METH_VARARGS,
      "encode_batch(texts, add_special_tokens, plain) -> list of ids"},
     {"encode_offsets", qtf_py_encode_offsets, METH_VARARGS,
-     "encode_offsets(text, add_special_tokens, plain, chars) -> ids, starts, ends"},
+     "encode_offsets(text, add_special_tokens, plain, chars) -> ids, offsets"},
     {"add_special", tokenizer_add_special, METH_VARARGS,
      "add_special(content, id): only before the first use"},
     {"decode", tokenizer_decode, METH_VARARGS, "decode(ids, skip_special_tokens) -> bytes"},

@@ -252,10 +252,9 @@ class Tokenizer:
         """
         if unit not in ("characters", "bytes"):
             raise ValueError(f"unit: expected 'characters' or 'bytes', got {unit!r}")
-        ids, starts, ends = self._core.encode_offsets(
+        return self._core.encode_offsets(
             text, add_special_tokens, split_special_tokens, unit == "characters"
         )
-        return ids, np.stack([starts, ends], axis=1)
 
     def encode_batch(
         self,

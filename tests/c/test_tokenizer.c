@@ -74,30 +74,87 @@ static void test_long_word(qtf_tokenizer *tokenizer) {
     free(text);
 }
 
+enum { N = 5000 };
+
+typedef struct {
+    int taken[N]; /* how often */
+    int calls;
+    bool right, refuse;
+} taker;
+
+static bool take(void *context, const qtf_encoded *list) {
+    taker *t = context;
+    t->calls++;
+    for (; list; list = list->next) {
+        const int32_t *ids = list->ids;
+        for (size_t i = 0; i < list->n_texts; ids += list->counts[i++]) {
+            size_t text = list->first + i;
+            t->taken[text]++;
+            t->right &= list->counts[i] == 1 + text % 3;
+            for (size_t k = 0; k < list->counts[i]; k++) {
+                t->right &= ids[k] == 5;
+            }
+        }
+    }
+    return !t->refuse;
+}
+
 static void test_batch(qtf_tokenizer *tokenizer) {
-    enum { N = 1000 };
     static const uint8_t *texts[N];
     static size_t lengths[N];
-    static qtf_encoding out[N];
-    for (int i = 0; i < N; i++) {
-        texts[i] = (const uint8_t *)"abcabcabcabc" + i % 3 * 3;
-        lengths[i] = 3;
+    static taker t, refusing;
+    for (size_t i = 0; i < N; i++) {
+        texts[i] = (const uint8_t *)"abcabcabc";
+        lengths[i] = 3 + i % 3 * 3;
     }
     qtf_error error;
     size_t failed = 0;
-    CHECK(qtf_encode_batch(tokenizer, texts, lengths, N, 0, out, &failed, &error) == QTF_OK);
-    bool all = true;
+    t.right = true;
+    CHECK(qtf_encode_batch(tokenizer, texts, lengths, N, 0, take, &t, &failed, &error) == QTF_OK);
+    bool once = true;
     for (int i = 0; i < N; i++) {
-        all &= out[i].n == 1 && out[i].ids[0] == 5;
-        qtf_encoding_free(&out[i]);
+        once &= t.taken[i] == 1;
     }
-    CHECK(all);
-    texts[7] = (const uint8_t *)"xyz";
-    CHECK(qtf_encode_batch(tokenizer, texts, lengths, N, 0, out, &failed, &error) == QTF_BAD_DATA);
-    CHECK(failed == 7);
-    for (int i = 0; i < N; i++) {
-        qtf_encoding_free(&out[i]);
+    CHECK(once && t.right && t.calls < 40);
+    refusing.refuse = true;
+    CHECK(qtf_encode_batch(tokenizer, texts, lengths, N, 0, take, &refusing, &failed, &error) ==
+          QTF_ABORTED);
+    CHECK(refusing.calls == 1);
+    texts[4000] = texts[7] = (const uint8_t *)"xyzxyzxyz";
+    CHECK(qtf_encode_batch(tokenizer, texts, lengths, N, 0, take, &t, &failed, &error) ==
+          QTF_BAD_DATA);
+    CHECK(failed == 7 && strstr(error.text, "0x78"));
+    CHECK(qtf_encode_batch(tokenizer, texts, lengths, 0, 0, take, &t, &failed, &error) == QTF_OK);
+}
+
+/* The third time the hook is asked, it says stop: that is well inside a long text or word. */
+static int asked;
+static bool stop_at_third(void) {
+    return ++asked >= 3;
+}
+
+static void test_stop(qtf_tokenizer *tokenizer) {
+    enum { LONG = 36000000, WORD = 6000000 };
+    uint8_t *text = malloc(LONG);
+    static taker t;
+    qtf_pool_set_poll(stop_at_third);
+    for (int kind = 0; kind < 3; kind++) {
+        for (size_t i = 0; i < LONG; i++) {
+            text[i] = (uint8_t)(kind == 0 && i % 4 == 3 ? ' ' : 'a' + i % 3);
+        }
+        qtf_encoding out = {0};
+        qtf_error error;
+        size_t n = kind == 0 ? LONG : WORD, failed, lengths[] = {WORD, WORD};
+        const uint8_t *texts[] = {text, text};
+        asked = 0;
+        qtf_status status =
+            kind == 2 ? qtf_encode_batch(tokenizer, texts, lengths, 2, 0, take, &t, &failed, &error)
+                      : qtf_encode(tokenizer, text, n, 0, &out, &error);
+        CHECK(status == QTF_ABORTED && asked == 3);
+        qtf_encoding_free(&out);
     }
+    qtf_pool_set_poll(NULL);
+    free(text);
 }
 
 /* Cut the example everywhere, and overwrite every byte: it loads or says why not. */
@@ -181,6 +238,7 @@ int main(void) {
         test_encode(tokenizer);
         test_long_word(tokenizer);
         test_batch(tokenizer);
+        test_stop(tokenizer);
     }
     qtf_tokenizer_free(tokenizer);
     qtf_tokenizer_free(NULL);
