@@ -12,10 +12,13 @@ all must be equal. Peers that are not installed are left out.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import importlib
+import math
 import os
 import statistics
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -96,23 +99,51 @@ def compare(folder: Path, text: str, rounds: int) -> None:
         print(f"pyqtf / {name}: load  {summary([mine / theirs for theirs, mine in pairs])}")
 
 
-def threads(folder: Path, text: str, rounds: int) -> None:
-    """Print how much faster a batch is on two threads, by the clock on the wall."""
+def median_interval(values: list[float]) -> str:
+    """Return the median and its 95 % interval, from order statistics."""
+    ordered, n = sorted(values), len(values)
+    below = [math.comb(n, k) / 2**n for k in range(n + 1)]
+    low = max(0, max(k for k in range(n // 2 + 1) if sum(below[:k]) <= 0.025) - 1)
+    return f"{statistics.median(values):.2f}  (95 %: {ordered[low]:.2f} to {ordered[-1 - low]:.2f})"
+
+
+def busy_loops(data: bytes, n_threads: int) -> float:
+    """Return the seconds that n_threads need for one thread's fixed work each: no more than one."""
+    workers = [threading.Thread(target=hashlib.sha256, args=(data,)) for _ in range(n_threads)]
+    start = time.perf_counter()
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return time.perf_counter() - start
+
+
+def threads(folder: Path, text: str, pairs: int) -> None:
+    """Print how much faster a batch is on two threads, by the clock on the wall.
+
+    Beside it stands what the machine gives to two threads that share nothing: where that is well
+    below 2, other work takes its part.
+    """
     from pyqtf import _core
     from pyqtf.tokenizer import Tokenizer
 
-    lines = text.splitlines(keepends=True) * 4
+    lines = text.splitlines(keepends=True) * 10
     tokenizer = Tokenizer.from_file(folder / "tokenizer.json")
-    ratios = []
-    for _ in range(rounds + 2):
-        seconds = []
-        for n in (1, 2):
+    data = bytes(50_000_000)
+    before = _core.get_num_threads()
+    ratios, machine = [], []
+    for i in range(pairs + 2):
+        seconds = {}
+        for n in (1, 2) if i % 2 else (2, 1):
             _core.set_num_threads(n)
             start = time.perf_counter()
             tokenizer.encode_batch(lines)
-            seconds.append(time.perf_counter() - start)
-        ratios.append(seconds[0] / seconds[1])
-    print(f"two threads / one, {len(lines)} texts: {summary(ratios[2:])}")
+            seconds[n] = time.perf_counter() - start
+        ratios.append(seconds[1] / seconds[2])
+        machine.append(2 * busy_loops(data, 1) / busy_loops(data, 2))
+    _core.set_num_threads(before)
+    print(f"two threads / one, {len(lines)} texts: {median_interval(ratios[2:])}")
+    print(f"two busy loops / one: {median_interval(machine[2:])}")
 
 
 def training(text: str, rounds: int) -> None:
@@ -152,7 +183,7 @@ def main() -> None:
     text = "".join(path.read_text("utf-8") for path in args.texts)
     print(f"{len(text.encode()):,} bytes; load average {os.getloadavg()[0]:.1f}")
     compare(args.folder, text, args.rounds)
-    threads(args.folder, text, args.rounds)
+    threads(args.folder, text, 2 * args.rounds + 1)
     training(text, args.rounds)
 
 

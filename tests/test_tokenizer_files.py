@@ -63,19 +63,6 @@ def test_gpt_neox(data_dir):
             assert [tuple(pair) for pair in offsets.tolist()] == expected.offsets
 
 
-def test_ids_of_tiktoken(data_dir):
-    """Recorded from tiktoken by tools/make_tiktoken_golden.py."""
-    from pathlib import Path
-
-    golden = json.loads((Path(__file__).parent / "golden" / "tiktoken_ids.json").read_text())
-    for name, rows in golden["ids"].items():
-        tokenizer = Tokenizer.from_file(data_dir / "tokenizers" / "tiktoken" / f"{name}.tiktoken")
-        for text, ids in zip(golden["texts"], rows, strict=True):
-            assert tokenizer.encode(text, split_special_tokens=True).tolist() == ids
-        end = tokenizer.eos_token_id
-        assert tokenizer.encode("a<|endoftext|>").tolist()[-1] == end
-
-
 def test_broken_tiktoken_files(tmp_path):
     path = tmp_path / "cl100k_base.tiktoken"
     for text, message in (

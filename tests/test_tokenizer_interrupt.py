@@ -16,7 +16,7 @@ CASES = {
 }
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """What the handler raises; a stray one does not end the test run."""
 
 
@@ -34,12 +34,12 @@ def test_signals_are_answered_while_a_call_runs(tokenizer, name):
         nonlocal answered
         answered += 1
         if answered == 3:
-            raise Stopped
+            raise StoppedError
 
     before = signal.signal(signal.SIGALRM, answer)
     signal.setitimer(signal.ITIMER_REAL, 0.03, 0.01)
     try:
-        with pytest.raises(Stopped):
+        with pytest.raises(StoppedError):
             CASES[name](tokenizer)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)

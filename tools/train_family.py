@@ -5,7 +5,7 @@
 writes ``tokenizer.json``, ``stories.json`` and one folder per model. Training takes about ten
 minutes on two free cores (two models at a time, one thread each). ``--size wide256`` trains a
 model that is not shipped, whose widths are multiples of 256; ``--only-data`` stops before the
-models. Needs torch, tokenizers and safetensors.
+models. Needs pyqtf itself, torch and safetensors.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from family.data import END, tokenizer_json, train_tokenizer, training_rows
+from family.data import END, train_tokenizer, training_rows
 from family.model import Qwen2, Shape
 from family.pack import write_model, write_text
 from family.train import train
 from stories import held_out, training_texts
-from tokenizers import Tokenizer
+
+from pyqtf.tokenizer import Tokenizer
 
 VOCAB = 1536
 SHAPES = {
@@ -61,8 +62,8 @@ def make_rows(tokenizer: Tokenizer, tokens: int) -> list[np.ndarray]:
 def train_one(size: str, out: Path, tokens: int) -> str:
     """Train one model with one thread; write it now and then, and at the end."""
     torch.set_num_threads(1)
-    tokenizer = Tokenizer.from_file(str(out / "tokenizer.json"))
-    folder, end = out / f"stories-{size}", tokenizer.token_to_id(END)
+    tokenizer = Tokenizer.from_file(out / "tokenizer.json")
+    folder, end = out / f"stories-{size}", tokenizer.vocab[END]
 
     def progress(model: Qwen2, seen: int, loss: float, seconds: float) -> None:
         print(f"{size}: {seen} tokens, loss {loss:.4f}, {seconds:.0f} s", flush=True)
@@ -85,8 +86,7 @@ def main() -> int:
     parser.add_argument("--only-data", action="store_true", help="tokenizer and stories only")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    tokenizer = train_tokenizer(islice(training_texts(), TOKENIZER_TEXTS), VOCAB)
-    write_text(args.out / "tokenizer.json", tokenizer_json(tokenizer))
+    train_tokenizer(islice(training_texts(), TOKENIZER_TEXTS), VOCAB, args.out / "tokenizer.json")
     stories = json.dumps(held_out(), indent=1, ensure_ascii=False)
     write_text(args.out / "stories.json", stories + "\n")
     if args.only_data:
