@@ -181,6 +181,51 @@ def test_of_a_model_on_the_hub_only_headers_are_fetched(tmp_path):
     hub.close()
 
 
+ENTRY = {"dtype": "F32", "shape": [64], "data_offsets": [0, 256]}
+HEADERS = {
+    "a list": b"[]",
+    "no JSON": b"{",
+    "an entry without a shape": {"model.norm.weight": {"dtype": "F32", "data_offsets": [0, 256]}},
+    "an entry that is a number": {"model.norm.weight": 7},
+    "a shape of words": {"model.norm.weight": {**ENTRY, "shape": ["64"]}},
+    "a negative shape": {"model.norm.weight": {**ENTRY, "shape": [-64]}},
+    "offsets of words": {"model.norm.weight": {**ENTRY, "data_offsets": ["0", "256"]}},
+    "one offset": {"model.norm.weight": {**ENTRY, "data_offsets": [0]}},
+    "offsets that don't fit": {"model.norm.weight": {**ENTRY, "data_offsets": [0, 2**62]}},
+    "an unknown type": {"model.norm.weight": {**ENTRY, "dtype": "F99"}},
+    "2^62 elements": {"model.norm.weight": {**ENTRY, "shape": [2**31, 2**31]}},
+    "too little": {"model.norm.weight": ENTRY},
+}
+
+
+def test_a_hostile_header_on_the_hub_is_one_clear_error(tmp_path):
+    hub = FakeHub()
+    folder = write_model(tmp_path / "model", **SIZES)
+    for i, header in enumerate(HEADERS.values()):
+        text = header if isinstance(header, bytes) else json.dumps(header).encode()
+        data = len(text).to_bytes(8, "little") + text + bytes(256)
+        (folder / "model.safetensors").write_bytes(data)
+        hub.push(f"someone/bad-{i}", folder)
+    (folder / "model.safetensors").write_bytes((2**62).to_bytes(8, "little"))
+    hub.push(f"someone/bad-{len(HEADERS)}", folder)
+    code = f"""
+import pyqtf
+from pyqtf.describe import inspect_model
+for i in range({len(HEADERS) + 1}):
+    try:
+        inspect_model(f"someone/bad-{{i}}")
+    except pyqtf.formats.FormatError as error:
+        print(str(error).splitlines()[0])
+"""
+    done = run_child(hub.url, tmp_path, code)
+    hub.close()
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert len(lines) == len(HEADERS) + 1
+    assert all(f"someone/bad-{i}" in line for i, line in enumerate(lines[:-2])), lines
+    assert "missing, which the config asks for" in lines[-2]
+
+
 def test_flops_are_those_of_the_matrices_and_of_attention():
     model = pyqtf.load("stories-30k")
     c = model.config

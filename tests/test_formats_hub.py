@@ -274,6 +274,17 @@ sys.exit(main(["score", "A cat.", "--model", "{REPO}"])
     assert "small-1," in (tmp_path / "run/results.csv").read_text()
 
 
+def test_a_tokenizer_comes_without_the_weights(hub, folder, tmp_path):
+    hub.push(REPO, folder)
+    (tmp_path / "s.txt").write_text("A cat")
+    arguments = ["tokenize", str(tmp_path / "s.txt"), "--model", REPO]
+    code = f"import sys; from pyqtf.cli import main; sys.exit(main({arguments!r}))"
+    done = run_child(hub.url, tmp_path, code)
+    assert done.returncode == 0, done.stderr
+    assert "5 tokens, 5 characters" in done.stdout
+    assert sorted(hub.fetched()) == ["config.json", "tokenizer.json"]
+
+
 def test_ids():
     assert parse_id("a/b") == HubId("a/b")
     assert str(parse_id("a/b/c/d.gguf@x/y")) == "a/b/c/d.gguf@x/y"

@@ -15,8 +15,8 @@ def add_to(commands: Any) -> None:
     parser.add_argument("file", metavar="FILE", help="a UTF-8 text file; - for standard input")
     parser.add_argument(
         "--model",
-        metavar="NAME|PATH",
-        help="whose tokenizer: a bundled model, a model's folder, tokenizer.json, .gguf, .tiktoken",
+        metavar="NAME|PATH|ID",
+        help="whose tokenizer: a model, or a file: tokenizer.json, .gguf, .tiktoken",
     )
     parser.set_defaults(run=run)
 

@@ -7,16 +7,21 @@ one ``.gguf`` file. Never a pickle, which could run code, and never a repository
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from pyqtf.formats.errors import FormatError
 from pyqtf.formats.mapped import MappedFile, Tensor
-from pyqtf.formats.safetensors import INDEX_NAME, SINGLE_NAME, read_index, read_safetensors
+from pyqtf.formats.safetensors import (
+    INDEX_NAME,
+    SINGLE_NAME,
+    read_entry,
+    read_index,
+    read_safetensors,
+)
 
 # Fetched where a repository has them.
 _SMALL = (
@@ -60,7 +65,7 @@ class RemoteFile(MappedFile):
 
     def __init__(self, path: str) -> None:
         self.path = Path(path)
-        self.size = 0
+        self.size = sys.maxsize
 
 
 def parse_id(text: str) -> HubId | None:
@@ -159,13 +164,14 @@ def fetch_headers(model: HubId, folder: Path) -> dict[str, Tensor]:
         As `fetch_weights`.
     """
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import EntryNotFoundError
+    from huggingface_hub.errors import EntryNotFoundError, SafetensorsParsingError
 
     tensors: dict[str, Tensor] = {}
     for file in weight_files(folder):
         if (folder / file).exists():
             tensors |= read_safetensors(folder / file)
             continue
+        remote = RemoteFile(f"{model.repo}/{file}")
         with _plain_errors(model):
             try:
                 header = HfApi().parse_safetensors_file_metadata(
@@ -173,11 +179,17 @@ def fetch_headers(model: HubId, folder: Path) -> dict[str, Tensor]:
                 )
             except EntryNotFoundError:
                 raise _no_weights(model, folder.name) from None
+            except (SafetensorsParsingError, LookupError, TypeError, AttributeError) as error:
+                raise FormatError(f"{remote.path}: no safetensors header: {error}") from None
         for name, info in header.tensors.items():
-            remote, (begin, end) = RemoteFile(f"{model.repo}/{file}"), info.data_offsets
-            shape, storage = tuple(info.shape), np.dtype(np.uint8)
-            tensors[name] = Tensor(name, str(info.dtype), shape, remote, begin, end, storage)
+            entry = {"dtype": info.dtype, "shape": info.shape, "data_offsets": info.data_offsets}
+            tensors[name] = read_entry(remote, 0, name, {k: _plain(v) for k, v in entry.items()})
     return tensors
+
+
+def _plain(value: object) -> object:
+    """Turn a tuple back into the list that stood in the header."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def fetch_file(model: HubId) -> Path:

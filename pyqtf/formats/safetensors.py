@@ -82,13 +82,19 @@ def read_with_metadata(
     if not isinstance(metadata, dict) or not all(type(v) is str for v in metadata.values()):
         raise FormatError(f"{file.path}: __metadata__ must be an object of strings")
     base = 8 + length
-    tensors = {name: _tensor(file, base, name, entry) for name, entry in header.items()}
+    tensors = {name: read_entry(file, base, name, entry) for name, entry in header.items()}
     _check_layout(file, base, tensors)
     return metadata, tensors
 
 
-def _tensor(file: MappedFile, base: int, name: str, entry: object) -> Tensor:
-    """Check one header entry by itself."""
+def read_entry(file: MappedFile, base: int, name: str, entry: object) -> Tensor:
+    """Check one header entry by itself; offsets count from byte `base`.
+
+    Raises
+    ------
+    FormatError
+        It breaks the format, or lies outside of the file.
+    """
     where = f"{file.path}: tensor {name!r}"
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
         raise FormatError(f"{where}: expected exactly dtype, shape and data_offsets")

@@ -12,24 +12,29 @@ _COLOURS = (43, 46, 42, 45, 47)
 
 
 def find_tokenizer(name_or_path: str | None) -> Tokenizer:
-    """Open the tokenizer of a bundled model, a model's folder, or a file; by default pyqtf's own.
+    """Open the tokenizer of a model, or a file; by default pyqtf's own.
+
+    Parameters
+    ----------
+    name_or_path : str, optional
+        A tokenizer's file, or a model as `pyqtf.load` takes it; of a model on the hub nothing but
+        the config and the tokenizer is downloaded.
 
     Raises
     ------
-    FileNotFoundError
-        There is no such name, file or folder.
+    FileNotFoundError, PermissionError, ConnectionError, pyqtf.formats.FormatError
+        It is not there, or not to be had.
     """
-    from pyqtf import bundled
+    from pyqtf import bundled, sources
+    from pyqtf.formats import hub
 
     names = bundled.names()
     if name_or_path is None or name_or_path in names:
         return Tokenizer.from_file(bundled.path(names[0]).parent)
-    if not Path(name_or_path).exists():
-        raise FileNotFoundError(
-            f"{name_or_path!r} is neither a file or folder nor a model that comes with pyqtf "
-            f"({', '.join(names)})"
-        )
-    return Tokenizer.from_file(name_or_path)
+    if Path(name_or_path).exists():
+        return Tokenizer.from_file(name_or_path)
+    model = sources.find_on_hub(name_or_path)
+    return Tokenizer.from_file(hub.fetch_file(model) if model.file else hub.fetch_small(model))
 
 
 def piece(token: bytes) -> str:
