@@ -115,6 +115,13 @@ def test_shards_come_by_their_index(hub, folder, tmp_path):
     }  # fmt: skip
 
 
+def test_shards_come_from_the_revision(hub, folder, tmp_path):
+    old = sharded(folder, tmp_path / "old")
+    hub.push(REPO, old, "v1")
+    hub.push(REPO, sharded(write_model(tmp_path / "other", seed=5, **SIZES), tmp_path / "new"))
+    assert load(hub, tmp_path, repr(f"{REPO}@v1"))[1:] == expected(old)[1:]
+
+
 def test_an_interrupted_download_goes_on_where_it_broke_off(hub, tmp_path):
     # huggingface_hub writes ten megabytes at a time.
     large = write_model(tmp_path / "large", **{**SIZES, "hidden_size": 1024, "vocab_size": 2900})
