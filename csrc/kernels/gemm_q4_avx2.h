@@ -146,6 +146,10 @@ QTF_INLINE void avx2_q4_rows(const avx2_q4_pass *pass, const int rows) {
     const avx2_q4_half *h = pass->w + pass->half;
     for (int64_t g = pass->group0; g < pass->group1; g++, h += 2) {
         const size_t at = (size_t)pass->row * n_groups + (size_t)g;
+        QTF_UNROLL for (int r = rows; r < 2 * rows; r++) { /* of the next pass */
+            __builtin_prefetch(x + (size_t)r * stride + QTF_Q4_GROUP * g);
+            __builtin_prefetch(x + (size_t)r * stride + QTF_Q4_GROUP * g + 64);
+        }
         QTF_UNROLL for (int r = 0; r < rows; r++) {
             const int32_t *starts = t->x_starts + QTF_Q4_RUNS / 2 * (at + (size_t)r * n_groups);
             const __m256i s0 = _mm256_set1_epi32(starts[0]), s1 = _mm256_set1_epi32(starts[1]);

@@ -23,12 +23,23 @@
 #define AVX2_Q8(i)                                                                                 \
     "vpmaddubsw %%ymm12, %%ymm13, %%ymm14\nvpmaddwd %%ymm13, %%ymm14, %%ymm14\n"                   \
     "vpaddd %%ymm14, %%ymm" #i ", %%ymm" #i "\n"
-/* Products of a run of 8 steps are added up in 16 bits, then widened: accumulator i with xmm15. */
-#define AVX2_Q4_STEP "vpmaddubsw %%ymm12, %%ymm13, %%ymm14\nvpaddw %%ymm14, %%ymm15, %%ymm15\n"
-#define AVX2_Q4(i)                                                                                 \
-    "vpmaddubsw %%ymm12, %%ymm13, %%ymm15\n" AVX2_Q4_STEP AVX2_Q4_STEP AVX2_Q4_STEP AVX2_Q4_STEP   \
-        AVX2_Q4_STEP AVX2_Q4_STEP AVX2_Q4_STEP                                                     \
-    "vpmaddwd %%ymm13, %%ymm15, %%ymm15\nvpaddd %%ymm15, %%ymm" #i ", %%ymm" #i "\n"
+/* Products of a run of 8 steps are added up in 16 bits, 0 … 3, then widened and added to 4 … 7. */
+#define AVX2_Q4_FIRST(i) "vpmaddubsw %%ymm12, %%ymm13, %%ymm" #i "\n"
+#define AVX2_Q4_NEXT(i)                                                                            \
+    "vpmaddubsw %%ymm12, %%ymm13, %%ymm14\nvpaddw %%ymm14, %%ymm" #i ", %%ymm" #i "\n"
+#define AVX2_Q4_WIDEN(i, j)                                                                        \
+    "vpmaddwd %%ymm13, %%ymm" #i ", %%ymm14\nvpaddd %%ymm14, %%ymm" #j ", %%ymm" #j "\n"
+#define REPEAT_4(op) op(0) op(1) op(2) op(3)
+#define AVX2_Q4                                                                                    \
+    REPEAT_4(AVX2_Q4_FIRST)                                                                        \
+    REPEAT_4(AVX2_Q4_NEXT)                                                                         \
+    REPEAT_4(AVX2_Q4_NEXT)                                                                         \
+    REPEAT_4(AVX2_Q4_NEXT)                                                                         \
+    REPEAT_4(AVX2_Q4_NEXT)                                                                         \
+    REPEAT_4(AVX2_Q4_NEXT)                                                                         \
+    REPEAT_4(AVX2_Q4_NEXT)                                                                         \
+    REPEAT_4(AVX2_Q4_NEXT)                                                                         \
+    AVX2_Q4_WIDEN(0, 4) AVX2_Q4_WIDEN(1, 5) AVX2_Q4_WIDEN(2, 6) AVX2_Q4_WIDEN(3, 7)
 #define AVX512_F32(i) "vfmadd231ps %%zmm12, %%zmm13, %%zmm" #i "\n"
 #define AVX512_Q8(i) "vpdpbusd %%zmm12, %%zmm13, %%zmm" #i "\n"
 
@@ -47,7 +58,7 @@ static void q8_avx2(int64_t n) {
     __asm__ volatile("vzeroupper");
 }
 static void q4_avx2(int64_t n) {
-    LOOP(REPEAT_8(AVX_ZERO) AVX_ZERO(12) AVX_ZERO(13), REPEAT_8(AVX2_Q4));
+    LOOP(REPEAT_8(AVX_ZERO) AVX_ZERO(12) AVX_ZERO(13), AVX2_Q4);
     __asm__ volatile("vzeroupper");
 }
 static void f32_avx512vnni(int64_t n) {
@@ -78,8 +89,7 @@ qtf_limit qtf_limit_q8(qtf_isa isa) {
 }
 
 qtf_limit qtf_limit_q4(qtf_isa isa) {
-    static const qtf_limit avx2 = {"8 vpmaddubsw + 8 vpaddw + vpmaddwd ymm", q4_avx2,
-                                   8 * 8 * 2 * 32};
+    static const qtf_limit avx2 = {"8 vpmaddubsw, 7 vpaddw, vpmaddwd ymm", q4_avx2, 4 * 8 * 2 * 32};
     return isa == QTF_ISA_AVX2 ? avx2 : qtf_limit_q8(isa);
 }
 
