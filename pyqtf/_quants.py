@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 QUANTS = ("q8", "q4", "f32")
-# Weights that share a scale in q8, and a block of q4.
-GROUP = 128
-# Bytes of 32 rows and 128 columns in q4.
-_BLOCK_BYTES = 2368
+# Weights that share d in q4, and the bytes of 32 rows of so many columns.
+_Q4_GROUP, _BLOCK_BYTES = 128, 2368
 # Added to the embedding, and small: never rounded.
 _EXACT = ("positions",)
 # What keeps 8 bits in q4; csrc/core/matmul.h says what 4 would cost.
@@ -33,12 +31,28 @@ def part_quant(name: str, quant: str) -> str:
     return "q8" if quant == "q4" and name in _PRECISE else quant
 
 
-def matrix_bytes(shape: tuple[int, ...], quant: str, group: int = GROUP) -> int:
+def group_of(columns: int, quant: str) -> int:
+    """Return how many weights of a row share a scale, by the row's length.
+
+    Narrow models suffer more from rounding, and are small and fast enough for more scales;
+    csrc/core/matmul.h has the measurements.
+
+    Examples
+    --------
+    >>> [group_of(columns, "q8") for columns in (64, 128, 192, 896)]
+    [8, 8, 32, 128]
+    """
+    if quant == "q4":
+        return _Q4_GROUP
+    return 8 if columns <= 128 else 32 if columns < 512 else 128
+
+
+def matrix_bytes(shape: tuple[int, ...], quant: str, group: int) -> int:
     """Return how much memory a packed matrix [rows, columns] takes.
 
     Examples
     --------
-    >>> matrix_bytes((32, 128), "q8"), matrix_bytes((32, 128), "q4")
+    >>> matrix_bytes((32, 128), "q8", 128), matrix_bytes((32, 128), "q4", 128)
     (4224, 2368)
     """
     panels, columns = -(-shape[0] // 32), shape[1]

@@ -28,14 +28,34 @@
  * QTF_F32: k is cut in blocks of QTF_K_BLOCK; in a block acc = fma(x, w, acc)
  * from 0 in ascending k; block sums are added in order.
  *
- * The group, 128 unless the file says otherwise, is a compromise. A tile's share of the limit of
- * vpdpbusd and of AVX2's 8-bit instructions (Zen 4, k = 1024), and the mean KL divergence from f32
- * of the bundled stories-3m on twelve of its stories, where 4-bit Q4_0 has 7.4e-3:
+ * The group of QTF_Q8 is a compromise. A tile's share of the limit of vpdpbusd and of AVX2's 8-bit
+ * instructions (Zen 4, k = 1024), and the mean KL divergence from f32 of two bundled models on
+ * their stories (benchmarks/quality_groups.py), where 4-bit Q4_0 has 6.6e-3 and 4.3e-2:
  *
- *   group        32      64      128     256     whole row
- *   AVX-512      71 %    82 %    88 %    92 %    95 %
- *   AVX2         65 %    69 %    71 %    73 %    73 %
- *   KL           7.4e-5  9.9e-5  1.3e-4  1.7e-4  2.3e-4
+ *   group                8       16      32      64      128
+ *   AVX-512                              71 %    82 %    88 %
+ *   AVX2                                 65 %    69 %    71 %
+ *   KL, stories-3m       5.4e-5  8.1e-5  1.1e-4  1.6e-4  2.1e-4
+ *   KL, stories-200k     2.8e-4  4.2e-4  5.9e-4  8.0e-4  9.3e-4
+ *
+ * So rows of 512 and more have groups of 128, rows up to 128 groups of 8, those between groups of
+ * 32: narrow models lose more by rounding, and their time goes elsewhere.
+ *
+ * What was tried for QTF_Q4, with the embedding in QTF_Q8 unless it says otherwise. KL on twelve
+ * stories for stories-3m and for a model whose widths are multiples of 256, simulated in f32;
+ * llama.cpp's Q4_0 has 6.9e-3 and 6.2e-3, its Q4_K_M 2.1e-3 (of 5.8 bits there) and 3.6e-3:
+ *
+ *   bits                                                                3m      wide256
+ *   4.625  this format                                                  4.6e-3  4.0e-3
+ *   4.625  without the search for scales and minima                     6.0e-3  5.0e-3
+ *   5      a scale and a minimum of 16 bits for each run of 32          4.6e-3  3.8e-3
+ *   5.125  runs of 16                                                   3.0e-3  2.5e-3
+ *   4.5    symmetric, 16-bit scales (Q4_0)                              7.0e-3
+ *   4.625  the embedding in QTF_Q4, too                                 7.4e-3
+ *   4.625  the embedding and v in QTF_Q8                                3.9e-3  3.5e-3
+ *
+ * Runs of 32 are what fits 16-bit sums on AVX2: shorter ones widen twice as often. The embedding
+ * costs as much as all layers together, so it and the head keep 8 bits.
  */
 #ifndef QTF_MATMUL_H
 #define QTF_MATMUL_H

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyqtf import _core
-from pyqtf._quants import part_quant
+from pyqtf._quants import group_of, part_quant
 from pyqtf.models.config import ModelConfig
 from pyqtf.models.decoder import Decoder
 from pyqtf.models.weights import assemble, part_shapes
@@ -100,7 +100,8 @@ def _random_decoder(config: ModelConfig, quant: str) -> Decoder:
             parts[name] = np.full(shape, not name.endswith("bias"), np.float32)
         else:
             kind = part_quant(name, quant)
-            parts[name] = _core.pack(_rows(pool, shape), kind, 128, (shape[0], shape[1]))
+            group = group_of(shape[1], kind)
+            parts[name] = _core.pack(_rows(pool, shape), kind, group, (shape[0], shape[1]))
     return Decoder(config, assemble(parts, config, fingerprint=""))
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pyqtf import _core
 from pyqtf._memory import Arena, available_memory
-from pyqtf._quants import GROUP, matrix_bytes, part_quant
+from pyqtf._quants import group_of, matrix_bytes, part_quant
 from pyqtf.formats import FormatError, Tensor
 from pyqtf.formats.digest import Digest
 from pyqtf.formats.float8 import FLOAT8
@@ -191,10 +191,12 @@ def packed_bytes(config: ModelConfig, quant: str) -> int:
     >>> packed_bytes(config, "q8") < packed_bytes(config, "f32") / 3
     True
     """
-    return sum(
-        4 * shape[0] if len(shape) == 1 else matrix_bytes(shape, part_quant(name, quant))
-        for name, shape in part_shapes(config).items()
-    )
+    total = 0
+    for name, shape in part_shapes(config).items():
+        kind = part_quant(name, quant)
+        group = group_of(shape[-1], kind)
+        total += 4 * shape[0] if len(shape) == 1 else matrix_bytes(shape, kind, group)
+    return total
 
 
 def needed_bytes(config: ModelConfig, quant: str) -> int:
@@ -349,7 +351,7 @@ class _Loader:
             if transposed:
                 rows = turned = [np.ascontiguousarray(part.array().T) for part in parts]
                 shape = (sum(map(len, turned)), turned[0].shape[1])
-            group = _group(parts, quant)
+            group = _group(parts, quant, shape[1])
             memory = self._arena.take(matrix_bytes(shape, quant, group))
             return _core.pack(rows, quant, group, shape, column_scales, memory=memory)
         except ValueError:
@@ -377,9 +379,11 @@ def _widen(array: NDArray[Any]) -> NDArray[np.float32]:
     return array.astype(np.float32)
 
 
-def _group(parts: Sequence[Tensor], quant: str) -> int:
+def _group(parts: Sequence[Tensor], quant: str, columns: int) -> int:
     """Return how many weights share a scale: in q8 as in the file, if that is 8-bit already."""
-    return 32 if quant == "q8" and all(part.dtype == "Q8_0" for part in parts) else GROUP
+    if quant == "q8" and all(part.dtype == "Q8_0" for part in parts):
+        return 32
+    return group_of(columns, quant)
 
 
 def _check_finite(tensor: Tensor) -> None:
