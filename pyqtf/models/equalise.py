@@ -8,16 +8,20 @@ for channel j is ``sqrt(|norm_j| / rms(column_j))``, the balance of SmoothQuant
 (https://arxiv.org/abs/2211.10438) with the norm in place of measured activations, relative to the
 median channel and rounded to a power of two, so that not a bit of a weight is lost.
 
-Mean KL divergence from f32 of stories-3m on twelve of its stories; "planted": in each layer three
-channels of both norms times 30 and their columns divided by 30. Q4_0 is llama.cpp's 4-bit format.
+Mean KL divergence from f32 on the bundled stories (benchmarks/quality_groups.py); "planted": in
+each layer three channels of both norms times 32, their columns divided by 32. Evened, as they are
+while loading, these lose what the model as it was trained loses.
 
-================  =======  ========  ========  ========
-weights           Q4_0     q8 of 32  q8 of 64  q8 of 128
-================  =======  ========  ========  ========
-as trained        7.4e-3   7.4e-5    9.9e-5    1.3e-4
-planted           1.6e-2   1.2e-3    2.2e-3    3.5e-3
-planted, evened            7.5e-5              1.3e-4
-================  =======  ========  ========  ========
+================================  ========  ========  ========
+q8 in groups of                   32        64        128
+================================  ========  ========  ========
+stories-3m, as trained            1.1e-4    1.6e-4    2.1e-4
+stories-3m, planted, evened       1.1e-4    1.6e-4    2.1e-4
+stories-3m, planted, not evened   2.4e-3    4.5e-3    6.3e-3
+stories-200k, as trained          5.9e-4    8.0e-4    9.3e-4
+stories-200k, planted, evened     5.9e-4    8.0e-4    9.3e-4
+stories-200k, planted, not        3.4e-2    5.5e-2    5.5e-2
+================================  ========  ========  ========
 """
 
 from __future__ import annotations
