@@ -229,7 +229,9 @@ def test_figures_leave_pyplot_alone():
     before = plt.get_fignums()
     figure = plot.scaling(results())
     assert plt.get_fignums() == before
-    assert figure._repr_png_().startswith(b"\x89PNG")
+    data, size = figure._repr_png_()
+    assert data.startswith(b"\x89PNG")
+    assert imread(io.BytesIO(data)).shape[1] / size["width"] == 1.5
 
 
 class Page(html.parser.HTMLParser):
@@ -328,6 +330,36 @@ def test_a_score_shows_itself_in_a_notebook():
     one = score(BigramModel(), STORIES[0])
     assert one._repr_html_() == plot.tokens(one)
     assert plot.tokens(one)._repr_html_() == plot.tokens(one)
+
+
+# What JupyterLab's sanitizer leaves of the styles of a notebook that was saved by someone else.
+KEPT = {
+    "background-color": r"rgba\(\d{1,3},\d{1,3},\d{1,3},(0|1|0\.\d+)\)",
+    "border-radius": r"\d+px",
+    "font-family": r"inherit",
+    "font-size": r"\d+%",
+    "line-height": r"[\d.]+",
+    "margin-bottom": r"[\d.]+em",
+    "opacity": r"0\.\d+",
+    "overflow-wrap": r"normal|break-word",
+    "padding": r"0 [\d.]+em",
+    "white-space": r"pre-wrap|nowrap",
+}
+
+
+def test_a_notebook_that_is_not_trusted_keeps_the_colours():
+    a, b = (score(BigramModel(name, seed=i), STORIES[0], top_k=2) for i, name in enumerate("ab"))
+    for page in (plot.tokens(a), plot.compare(a, b)):
+        styles = re.findall(r' style="([^"]*)"', page)
+        assert len(styles) > 15
+        for style in styles:
+            for declaration in style.split(";"):
+                name, value = declaration.split(":")
+                assert re.fullmatch(KEPT[name], value), declaration
+        assert set(re.findall(r" ([a-z-]+)=\"", re.sub(r'"[^"]*"', '""', page))) == {
+            "title",
+            "style",
+        }
 
 
 def test_report_is_one_file_with_everything():

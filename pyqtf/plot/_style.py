@@ -25,8 +25,10 @@ MARKERS = "osD^vPX*"
 class NotebookFigure(Figure):
     """A Figure that notebooks display although pyplot never saw it."""
 
-    def _repr_png_(self) -> bytes:
-        return png(self)
+    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+        # More pixels than its size on the page asks for, so that it is sharp on any screen.
+        width, height = self.get_size_inches()
+        return png(self), {"width": round(96 * width), "height": round(96 * height)}
 
 
 def png(figure: Figure, *, dpi: int = 144) -> bytes:

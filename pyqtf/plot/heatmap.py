@@ -1,8 +1,9 @@
 """Tokens of a text coloured by their loss, as HTML that needs nothing else.
 
 Colours and hints are inline, because saved notebooks are often shown without style sheets and
-scripts. The background is one hue with an alpha and the text keeps the page's own colour, so that
-it reads on light and dark pages, without colour vision, and in grey print.
+scripts, and only such styles are used as Jupyter keeps in a notebook that it doesn't trust. The
+background is one hue with an alpha and the text keeps the page's own colour, so that it reads on
+light and dark pages, without colour vision, and in grey print.
 """
 
 from __future__ import annotations
@@ -127,7 +128,7 @@ def _page(head: str, spans: Iterable[str]) -> Html:
     above = f'<div style="margin-bottom:0.4em">{head}</div>' if head else ""
     return Html(
         f'<div style="font-family:inherit;line-height:1.7">{above}'
-        f'<div style="white-space:pre-wrap;overflow-wrap:anywhere">{"".join(spans)}</div></div>'
+        f'<div style="white-space:pre-wrap;overflow-wrap:break-word">{"".join(spans)}</div></div>'
     )
 
 
