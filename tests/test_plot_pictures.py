@@ -310,10 +310,12 @@ def test_two_models_are_compared_token_by_token():
     assert len(colours) == len(read.titles) - 1
     gains = one.losses.nll - two.losses.nll
     singles = [i for i, piece in enumerate(one.pieces[1:]) if piece.isascii()]
-    by_place = dict(zip(np.cumsum([0, *(len(c.encode()) for c in text[1:])])[:-1], colours,
-                        strict=True))  # fmt: skip
+    lines = re.findall(r"\);border-radius:2px(;text-decoration:underline)?\"", page)
+    places = np.cumsum([0, *(len(c.encode()) for c in text[1:])])[:-1]
+    by_place = dict(zip(places, zip(colours, map(bool, lines), strict=True), strict=True))
     for i in singles:
-        assert by_place[i] == ("0,114,178" if gains[i] > 0 else "213,94,0")
+        colour = "0,114,178" if gains[i] > 0 else "213,94,0"
+        assert by_place[i] == (colour, gains[i] < -0.5 * math.log(2))
     assert len(set(colours)) == 2
     bits = one.losses.nll[0] / math.log(2)
     assert f"{bits:.2f} bits under <small>" in read.titles[1]
@@ -343,6 +345,7 @@ KEPT = {
     "opacity": r"0\.\d+",
     "overflow-wrap": r"normal|break-word",
     "padding": r"0 [\d.]+em",
+    "text-decoration": r"underline",
     "white-space": r"pre-wrap|nowrap",
 }
 

@@ -32,7 +32,9 @@ from pyqtf.plot.table import parameters, shorten
 
 _LABEL_ANGLE = 35.0
 _LABEL_SPACING = 12.0  # points between the baselines of two labels
-_FORMS = {"law": BLUE, "power": ORANGE, "logarithmic": GREEN, "linear": GREY}
+# The signs tell the lines apart in grey print.
+_FORMS = {"law": (BLUE, ""), "power": (ORANGE, "s"), "logarithmic": (GREEN, "^"),
+          "linear": (GREY, "D")}  # fmt: skip
 _DASHES = (0, (4, 3))
 
 Array = np.ndarray
@@ -233,13 +235,15 @@ def _forms(axes: Axes, fit: ScalingFit, reach: float, scale: Callable[[Array], A
     outside = np.geomspace(high, high * reach, 120)
     # Named from top to bottom as they leave the picture, which reads without colour too.
     for form in sorted(_FORMS, key=lambda form: -float(fit.predict(outside[-1], form=form))):
+        color, marker = _FORMS[form]
         axes.plot(
-            inside, scale(fit.predict(inside, form=form)), color=_FORMS[form], label=FORMULAS[form]
-        )
+            inside, scale(fit.predict(inside, form=form)), color=color, label=FORMULAS[form],
+            marker=marker, markevery=(10, 28), markersize=4,
+        )  # fmt: skip
         beyond = fit.predict(outside, form=form)
         # A straight line soon promises a loss below 0; it ends where it leaves the picture.
         beyond[beyond < 0.5 * float(fit.losses.min())] = math.nan
-        axes.plot(outside, scale(beyond), color=_FORMS[form], linestyle=_DASHES)
+        axes.plot(outside, scale(beyond), color=color, linestyle=_DASHES)
     if not math.isnan(fit.alpha_low):
         everywhere = np.append(inside, outside)
         below, above = map(scale, fit.band(everywhere))

@@ -19,6 +19,7 @@ from pyqtf.plot.table import quoted
 
 _HUE = "213,94,0"
 _BETTER = "0,114,178"
+_UNDERLINE = ";text-decoration:underline"
 # Bits at which the colour is full: one in 1,024.
 _FULL = 10.0
 _FULL_DIFFERENCE = 5.0
@@ -72,8 +73,8 @@ def tokens(score: Score, *, title: bool = True) -> Html:
 def compare(a: Score, b: Score) -> Html:
     """A text coloured by how differently two models predict it.
 
-    Blue where the second model predicts better, orange where it predicts worse. Hovering over a
-    token shows its bits under both.
+    Blue where the second model predicts better, orange where it predicts worse, and underlined
+    from half a bit on, for grey print. Hovering over a token shows its bits under both.
 
     Parameters
     ----------
@@ -108,7 +109,10 @@ def compare(a: Score, b: Score) -> Html:
     names = [html.escape(score.model_name) for score in (a, b)]
     head = (
         f"<b>{names[0]}</b> perplexity {a.perplexity:.4g}, <b>{names[1]}</b> {b.perplexity:.4g} "
-        + _legend_of((f"{names[1]} better", _BETTER), (f"{names[1]} worse", _HUE))
+        + _legend_of(
+            (f"{names[1]} better", _tint(_BETTER, 1)),
+            (f"{names[1]} worse", _tint(_HUE, 1) + _UNDERLINE),
+        )
     )
     spans = []
     for text, scored in _characters(a):
@@ -120,7 +124,7 @@ def compare(a: Score, b: Score) -> Html:
             for i in scored
         )
         strength = abs(gain) / _FULL_DIFFERENCE if scored else None
-        spans.append(_span(text, hint, _BETTER if gain > 0 else _HUE, strength))
+        spans.append(_span(text, hint, _BETTER if gain > 0 else _HUE, strength, gain < -0.5))
     return _page(head, spans)
 
 
@@ -180,7 +184,7 @@ def _hint(score: Score, scored: int) -> str:
     return "\n".join(lines)
 
 
-def _span(text: str, hint: str, hue: str, strength: float | None) -> str:
+def _span(text: str, hint: str, hue: str, strength: float | None, underlined: bool = False) -> str:
     """Characters with their hint, coloured by a strength from 0 to 1; None means not scored."""
     # A line break has no width, so a sign stands in for what carries the colour.
     shown = html.escape(text).replace("\n", "\u21b5\n")
@@ -188,6 +192,7 @@ def _span(text: str, hint: str, hue: str, strength: float | None) -> str:
         title, style = "not scored: nothing stands before it", "opacity:0.6"
     else:
         title, style = html.escape(hint, quote=True).replace("\n", "&#10;"), _tint(hue, strength)
+        style += _UNDERLINE if underlined else ""
     return f'<span title="{title}" style="{style}">{shown}</span>'
 
 
@@ -206,8 +211,8 @@ def _legend() -> str:
 
 def _legend_of(*entries: tuple[str, str]) -> str:
     return " ".join(
-        f'<span style="{_tint(hue, 1)};padding:0 0.35em;font-size:85%">{label}</span>'
-        for label, hue in entries
+        f'<span style="{style};padding:0 0.35em;font-size:85%">{label}</span>'
+        for label, style in entries
     )
 
 
