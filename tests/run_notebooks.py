@@ -64,7 +64,9 @@ def layout(tables: dict[str, dict[str, list[Any]]]) -> str:
 
 def changes(found: Any, stored: Any, where: str) -> list[str]:
     """Where two trees of tables differ."""
-    if isinstance(stored, dict) and isinstance(found, dict) and found.keys() == stored.keys():
+    if isinstance(stored, dict) and isinstance(found, dict):
+        if list(found) != list(stored):
+            return [f"{where} has {', '.join(found)}; stored are {', '.join(stored)}"]
         return [c for key in stored for c in changes(found[key], stored[key], f"{where}.{key}")]
     if isinstance(stored, list) and isinstance(found, list) and len(found) == len(stored):
         pairs = enumerate(zip(found, stored, strict=True))
