@@ -12,7 +12,7 @@
 
 enum {
     AVX2_Q4_ROWS = 6,
-    AVX2_Q4_TILE_ROWS = 120, /* rows that share the unpacked weights */
+    AVX2_Q4_TILE_ROWS = 240, /* rows that share the unpacked weights */
     AVX2_Q4_CHUNK = 6,       /* blocks unpacked at a time: two times 15 KiB */
 };
 
@@ -102,11 +102,9 @@ QTF_INLINE void avx2_q4_unpack(const qtf_q4_block *b, size_t panel_bytes, avx2_q
             : [w0_] "x"(w0), [w1_] "x"(w1), [four_] "m"(*(const int8_t (*)[4])(x)));               \
     } while (0)
 
-/* totals [rows][16] += scale * products of a run. */
-QTF_INLINE void avx2_q4_run(const avx2_q4_half *h, int run, const int8_t *x, size_t stride,
-                            int32_t (*totals)[16], const int rows) {
-    const uint8_t (*codes)[64] = h->codes + QTF_Q4_RUN / 4 * run;
-    __m256i acc[AVX2_Q4_ROWS][2];
+/* Products of one run, summed in 16 bits: x [rows] with stride. */
+QTF_INLINE void avx2_q4_run(__m256i acc[][2], const uint8_t (*codes)[64], const int8_t *x,
+                            size_t stride, const int rows) {
     QTF_UNROLL for (int step = 0; step < QTF_Q4_RUN / 4; step++) {
         const __m256i w0 = avx2_load(codes[step]);
         const __m256i w1 = avx2_load(codes[step] + 32);
@@ -117,14 +115,6 @@ QTF_INLINE void avx2_q4_run(const avx2_q4_half *h, int run, const int8_t *x, siz
             } else {
                 AVX2_Q4_NEXT(acc[r][0], acc[r][1], w0, w1, four);
             }
-        }
-    }
-    QTF_UNROLL for (int r = 0; r < rows; r++) {
-        QTF_UNROLL for (int v = 0; v < 2; v++) {
-            __m256i *total = (__m256i *)(totals[r] + 8 * v);
-            const __m256i scales = avx2_load(h->scales[run][8 * v]);
-            _mm256_store_si256(total, _mm256_add_epi32(_mm256_load_si256(total),
-                                                       _mm256_madd_epi16(acc[r][v], scales)));
         }
     }
 }
@@ -138,42 +128,64 @@ typedef struct {
     float *sums; /* of the tile's row 0 and column 0 */
 } avx2_q4_pass;
 
-QTF_INLINE void avx2_q4_rows(const avx2_q4_pass *pass, const int rows) {
+/*
+ * One group: totals [rows][16] start with the minima, each run adds its products times its scale,
+ * and with the last run they go to sums. Behind each row what is written is written: otherwise
+ * compilers load the next rows' numbers early, and spill.
+ */
+QTF_INLINE void avx2_q4_group(const avx2_q4_pass *pass, const avx2_q4_half *h, int64_t g,
+                              const int rows) {
     _Alignas(64) int32_t totals[AVX2_Q4_ROWS][16];
     const qtf_tile *t = pass->tile;
     const size_t stride = t->x_stride, n_groups = (size_t)t->n_groups;
-    const int8_t *x = (const int8_t *)t->x + (size_t)pass->row * stride;
+    const size_t at = (size_t)pass->row * n_groups + (size_t)g;
+    const int8_t *x = (const int8_t *)t->x + (size_t)pass->row * stride + QTF_Q4_GROUP * g;
+    const int32_t *starts = t->x_starts + QTF_Q4_RUNS / 2 * at;
+    float *sums = pass->sums + QTF_PANEL * pass->row + 16 * pass->half;
+    __m256i acc[AVX2_Q4_ROWS][2];
+    avx2_q4_run(acc, h->codes, x, stride, rows);
+    QTF_UNROLL for (int r = 0; r < rows; r++, starts += QTF_Q4_RUNS / 2 * n_groups) {
+        const __m256i s0 = _mm256_set1_epi32(starts[0]), s1 = _mm256_set1_epi32(starts[1]);
+        QTF_UNROLL for (int v = 0; v < 16; v += 8) {
+            __m256i total = _mm256_madd_epi16(acc[r][v / 8], avx2_load(h->scales[0][v]));
+            total = _mm256_add_epi32(total, _mm256_madd_epi16(s0, avx2_load(h->minima[0][v])));
+            total = _mm256_add_epi32(total, _mm256_madd_epi16(s1, avx2_load(h->minima[1][v])));
+            _mm256_store_si256((__m256i *)(totals[r] + v), total);
+        }
+        QTF_TO_MEMORY(totals);
+    }
+    for (int run = 1; run < QTF_Q4_RUNS - 1; run++) {
+        avx2_q4_run(acc, h->codes + QTF_Q4_RUN / 4 * run, x + QTF_Q4_RUN * run, stride, rows);
+        QTF_UNROLL for (int r = 0; r < rows; r++) {
+            QTF_UNROLL for (int v = 0; v < 16; v += 8) {
+                __m256i *total = (__m256i *)(totals[r] + v);
+                const __m256i products =
+                    _mm256_madd_epi16(acc[r][v / 8], avx2_load(h->scales[run][v]));
+                _mm256_store_si256(total, _mm256_add_epi32(_mm256_load_si256(total), products));
+            }
+        }
+        QTF_TO_MEMORY(totals);
+    }
+    const int last = QTF_Q4_RUNS - 1;
+    avx2_q4_run(acc, h->codes + QTF_Q4_RUN / 4 * last, x + QTF_Q4_RUN * last, stride, rows);
+    QTF_UNROLL for (int r = 0; r < rows; r++) {
+        const __m256 scale = _mm256_broadcast_ss(t->x_scales + at + (size_t)r * n_groups);
+        QTF_UNROLL for (int v = 0; v < 16; v += 8) {
+            float *sum = sums + QTF_PANEL * r + v;
+            __m256i total = _mm256_madd_epi16(acc[r][v / 8], avx2_load(h->scales[last][v]));
+            total = _mm256_add_epi32(total, _mm256_load_si256((const __m256i *)(totals[r] + v)));
+            _mm256_store_ps(sum, _mm256_fmadd_ps(_mm256_cvtepi32_ps(total),
+                                                 _mm256_mul_ps(scale, _mm256_load_ps(h->d + v)),
+                                                 _mm256_load_ps(sum)));
+        }
+        QTF_TO_MEMORY(sums);
+    }
+}
+
+QTF_INLINE void avx2_q4_rows(const avx2_q4_pass *pass, const int rows) {
     const avx2_q4_half *h = pass->w + pass->half;
     for (int64_t g = pass->group0; g < pass->group1; g++, h += 2) {
-        const size_t at = (size_t)pass->row * n_groups + (size_t)g;
-        QTF_UNROLL for (int r = rows; r < 2 * rows; r++) { /* of the next pass */
-            __builtin_prefetch(x + (size_t)r * stride + QTF_Q4_GROUP * g);
-            __builtin_prefetch(x + (size_t)r * stride + QTF_Q4_GROUP * g + 64);
-        }
-        QTF_UNROLL for (int r = 0; r < rows; r++) {
-            const int32_t *starts = t->x_starts + QTF_Q4_RUNS / 2 * (at + (size_t)r * n_groups);
-            const __m256i s0 = _mm256_set1_epi32(starts[0]), s1 = _mm256_set1_epi32(starts[1]);
-            QTF_UNROLL for (int v = 0; v < 2; v++) {
-                _mm256_store_si256(
-                    (__m256i *)(totals[r] + 8 * v),
-                    _mm256_add_epi32(_mm256_madd_epi16(avx2_load(h->minima[0][8 * v]), s0),
-                                     _mm256_madd_epi16(avx2_load(h->minima[1][8 * v]), s1)));
-            }
-        }
-        for (int run = 0; run < QTF_Q4_RUNS; run++) {
-            avx2_q4_run(h, run, x + QTF_Q4_GROUP * g + QTF_Q4_RUN * run, stride, totals, rows);
-        }
-        QTF_UNROLL for (int r = 0; r < rows; r++) {
-            const __m256 scale = _mm256_broadcast_ss(t->x_scales + at + (size_t)r * n_groups);
-            float *sum = pass->sums + QTF_PANEL * (pass->row + r) + 16 * pass->half;
-            QTF_UNROLL for (int v = 0; v < 16; v += 8) {
-                const __m256i total = _mm256_load_si256((const __m256i *)(totals[r] + v));
-                _mm256_store_ps(sum + v,
-                                _mm256_fmadd_ps(_mm256_cvtepi32_ps(total),
-                                                _mm256_mul_ps(scale, _mm256_load_ps(h->d + v)),
-                                                _mm256_load_ps(sum + v)));
-            }
-        }
+        avx2_q4_group(pass, h, g, rows);
     }
 }
 
@@ -193,6 +205,9 @@ QTF_INLINE void avx2_q4_tile(const qtf_tile *t) {
                 const int row = t->rows * i / n_passes;
                 const avx2_q4_pass pass = {
                     t, unpacked, g, g1, row, t->rows * (i + 1) / n_passes - row, half, sums};
+                if (g1 == t->n_groups && 16 * (half + 1) >= t->cols) {
+                    gemm_fetch_out(t, row, pass.rows);
+                }
                 switch (pass.rows) { QTF_CASES_6(avx2_q4_rows, &pass) }
             }
         }
