@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from pyqtf.loading import load
     from pyqtf.model import Model
     from pyqtf.models.cache import KVCache
+    from pyqtf.planning import estimate
 
 # Where each public name lives. It is imported on first use: pandas and matplotlib take a second
 # that a script which only loads and scores should not wait for.
@@ -52,6 +53,7 @@ _HOME = {
     "compare_models": "pyqtf.evaluation.compare",
     "compute_perplexity": "pyqtf.evaluation.score",
     "convert": "pyqtf.evaluation.convert",
+    "estimate": "pyqtf.planning",
     "evaluate": "pyqtf.evaluation.evaluate",
     "evaluate_chat": "pyqtf.evaluation.chat",
     "evaluate_contexts": "pyqtf.evaluation.context",
@@ -86,6 +88,7 @@ __all__ = [
     "compare_models",
     "compute_perplexity",
     "convert",
+    "estimate",
     "evaluate",
     "evaluate_chat",
     "evaluate_contexts",

@@ -69,7 +69,7 @@ class ModelInfo:
             "embedding": f"{c.vocab_size:,} rows, {tied}",
             "parameters": f"{costs.n_params(c):,}",
             "without embeddings": f"{costs.n_params_non_embedding(c):,}",
-            "weights in the file": f"{kinds}, {_bytes(stored)}",
+            "weights in the file": f"{kinds}, {size(stored)}",
             "FLOPs a token": f"{costs.flops_per_token(c) / 1e6:,.4g} million, and {more:,.0f} more "
             "for each token that it looks back at",
         }
@@ -87,8 +87,8 @@ class ModelInfo:
             fits = needed <= available_memory()
             seconds = "-"
             if fits and max(lengths) <= self.config.max_position_embeddings:
-                seconds = _seconds(estimate_seconds(self.config, quant, lengths))
-            rows.append((quant, _bytes(needed), "yes" if fits else "no", seconds))
+                seconds = duration(estimate_seconds(self.config, quant, lengths))
+            rows.append((quant, size(needed), "yes" if fits else "no", seconds))
         return Table(("loaded as", "needs", "fits here", "50 stories take about"), tuple(rows))
 
 
@@ -163,11 +163,25 @@ def _stored(tensors: Mapping[str, Tensor]) -> dict[str, int]:
     return dict(sorted(sizes.items(), key=lambda item: -item[1]))
 
 
-def _bytes(size: int) -> str:
-    return f"{size / 1e9:.2f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"
+def size(n_bytes: int) -> str:
+    """Return a number of bytes for people.
+
+    Examples
+    --------
+    >>> size(494_000_000), size(1_234_567)
+    ('0.49 GB', '1.2 MB')
+    """
+    return f"{n_bytes / 1e9:.2f} GB" if n_bytes >= 1e8 else f"{n_bytes / 1e6:.1f} MB"
 
 
-def _seconds(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Return a time for people.
+
+    Examples
+    --------
+    >>> duration(0.1234), duration(70), duration(200)
+    ('0.12 s', '70 s', '3 min')
+    """
     if seconds >= 180:
         return f"{seconds / 60:.0f} min"
     return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.2g} s"

@@ -100,7 +100,8 @@ def run_scaling(
     quant : {"q8", "q4", "f32"}, optional
         How to store the weights of models given by name; by default as `pyqtf.load` does.
     progress : bool, optional
-        Show a progress bar; by default only on a terminal.
+        Show a progress bar, and before a long run an estimate of its time and memory; by default
+        only on a terminal.
     executor : concurrent.futures.Executor, optional
         Where to score, as `pyqtf.evaluate` takes it.
 

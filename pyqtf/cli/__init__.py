@@ -8,9 +8,9 @@ import sys
 from collections.abc import Sequence
 
 from pyqtf import __version__
-from pyqtf.cli import bench, compare, info, scaling, score, tokenize
+from pyqtf.cli import bench, compare, info, scaling, score, tokenize, verify
 
-_COMMANDS = (scaling, score, tokenize, compare, bench, info)
+_COMMANDS = (scaling, score, tokenize, compare, verify, bench, info)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -123,7 +123,8 @@ def evaluate(
     quant : {"q8", "q4", "f32"}, optional
         How to store the weights of models given by name; by default as `pyqtf.load` does.
     progress : bool
-        Show a progress bar.
+        Show a progress bar, and before a long run an estimate of its time and memory
+        (`pyqtf.estimate`).
     cache : path, optional
         Folder that keeps finished stories. The same call after an interruption goes on where it
         stopped and returns the same numbers.
@@ -152,6 +153,8 @@ def evaluate(
         Models or stories of another type; a model that the executor can't send to its processes.
     RuntimeError
         The executor's workers died, or compute different bits.
+    MemoryError
+        A model won't fit; it says in which storage it would.
 
     Examples
     --------
@@ -224,6 +227,10 @@ def iter_scores(
     _check_columns(items)
     wanted = as_models(models)
     seen: set[tuple[str, str]] = set()
+    if progress and executor is None:
+        from pyqtf.planning import announce  # above this layer, as loading is
+
+        announce(wanted, items, quant)
     with progress_bar(len(wanted) * len(items), progress) as bar:
         for index, given in enumerate(wanted):
             wanted[index] = ""  # so that a model that was handed over can be freed when done

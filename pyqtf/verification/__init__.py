@@ -1,0 +1,1 @@
+"""The numbers that others give: public figures, and another tool run live."""
