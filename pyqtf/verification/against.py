@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import math
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,14 +85,12 @@ def verify_against_transformers(models: Sequence[str | Path], stories: Stories) 
 
 def _installed() -> tuple[Any, Any]:
     try:
-        import torch
-        import transformers
+        return import_module("torch"), import_module("transformers")
     except ImportError as error:
         raise ImportError(
             f"{error.name} is not installed, and without it nothing can be held against "
             "transformers: pip install torch transformers"
         ) from error
-    return torch, transformers
 
 
 def _ours(

@@ -117,7 +117,7 @@ def verify_figures(models: Models, wikitext: str | Path, *, quant: str = "f32") 
         )
     wanted = as_models(models)
     known = [figures_for(one if isinstance(one, str) else _name(one)) for one in wanted]
-    rows = []
+    rows: list[dict[str, object]] = []
     for place, figures in enumerate(known):
         model = open_model(wanted[place], quant)
         wanted[place] = ""

@@ -11,15 +11,15 @@ def figures_table(found: pd.DataFrame) -> Table:
     """Table of `verify_figures`."""
     rows = [
         (
-            row.model_name,
-            row.tool,
-            row.protocol,
-            f"{row.public:g}",
-            f"{row.measured:.3f}",
-            f"{100 * row.difference:+.2f} %",
-            "yes" if row.agrees else "NO",
+            str(row["model_name"]),
+            str(row["tool"]),
+            str(row["protocol"]),
+            f"{row['public']:g}",
+            f"{row['measured']:.3f}",
+            f"{100 * row['difference']:+.2f} %",
+            "yes" if row["agrees"] else "NO",
         )
-        for row in found.itertuples()
+        for row in found.to_dict("records")
     ]
     return Table(
         ("model", "public figure of", "protocol", "public", "pyqtf", "difference", "agrees"),
@@ -31,15 +31,15 @@ def against_table(found: pd.DataFrame) -> Table:
     """Table of `verify_against_transformers`."""
     rows = [
         (
-            row.model_name,
-            str(row.story_idx),
-            f"{row.n_tokens}{'' if row.same_tokens else ' (others)'}",
-            f"{row.pyqtf:.6f}",
-            f"{row.transformers:.6f}",
-            f"{row.difference:+.1e}",
-            "yes" if row.agrees else "NO",
+            str(row["model_name"]),
+            str(row["story_idx"]),
+            f"{row['n_tokens']}{'' if row['same_tokens'] else ' (others)'}",
+            f"{row['pyqtf']:.6f}",
+            f"{row['transformers']:.6f}",
+            f"{row['difference']:+.1e}",
+            "yes" if row["agrees"] else "NO",
         )
-        for row in found.itertuples()
+        for row in found.to_dict("records")
     ]
     return Table(
         ("model", "story", "tokens", "pyqtf", "transformers", "difference", "agrees"), tuple(rows)
