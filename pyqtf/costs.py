@@ -31,7 +31,9 @@ def n_params_non_embedding(config: ModelConfig) -> int:
     True
     """
     table = FAMILIES[config.family].model
-    apart = {table[role][0] for role in ("embed", "positions", "head") if role in table}
+    apart = {
+        table[role][0] for role in ("embed", "positions", "head", "head_bias") if role in table
+    }
     shapes = tensor_shapes(config)
     return sum(math.prod(shape) for name, shape in shapes.items() if name not in apart)
 
@@ -79,4 +81,5 @@ def flops_per_token(config: ModelConfig, n_before: float = 0) -> float:
     >>> flops_per_token(config, 10) - flops_per_token(config)
     1280.0
     """
-    return 2.0 * products_per_token(config) + 4.0 * n_before * config.n_layers * config.q_size
+    seen = sum(min(n_before, config.window(i) or n_before) for i in range(config.n_layers))
+    return 2.0 * products_per_token(config) + 4.0 * seen * config.q_size

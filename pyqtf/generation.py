@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pyqtf import _core
 from pyqtf.models.cache import KVCache
 from pyqtf.models.decoder import Decoder
 from pyqtf.tokenizer import Tokenizer
@@ -155,7 +154,7 @@ def new_ids(
     cache, random = KVCache(decoder.config), sampling.random()
     while True:
         hidden = decoder(ids, np.array([0, len(ids)]), cache)
-        logits = _core.matmul(hidden[-1:], decoder.weights.head)[0, :n_ids]
+        logits = decoder.logits(hidden[-1:])[0, :n_ids]
         ids = np.array([sampling.choose(logits, random)])
         yield int(ids[0])
 

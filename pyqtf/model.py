@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyqtf import _core, costs
+from pyqtf import costs
 from pyqtf._memory import available_memory
 from pyqtf.evaluation.losses import TokenLosses
 from pyqtf.evaluation.score import Score, Text
@@ -133,7 +133,7 @@ class Model:
         size = f"{len(checked)} tokens x {self.config.vocab_size}"
         self._check_memory(4 * len(checked) * self.config.vocab_size, f"the logits of {size}")
         hidden = self._decoder(checked, np.array([0, len(checked)]), cache)
-        return _core.matmul(hidden, self._decoder.weights.head)
+        return self._decoder.logits(hidden)
 
     def logit_blocks(
         self, ids: Sequence[int] | NDArray[np.integer], *, rows: int
@@ -169,7 +169,7 @@ class Model:
             raise ValueError(f"rows must be 1 or more, got {rows}")
         hidden = self._decoder(checked, np.array([0, len(checked)]))
         blocks = (hidden[i : i + rows] for i in range(0, len(hidden), rows))
-        return (_core.matmul(block, self._decoder.weights.head) for block in blocks)
+        return (self._decoder.logits(block) for block in blocks)
 
     def __call__(
         self,
@@ -213,7 +213,7 @@ class Model:
         trace = Trace([] if output_hidden_states else None, [] if output_attentions else None)
         hidden = self._decoder(checked, np.array([0, n_tokens]), trace=trace)
         return ModelOutput(
-            _core.matmul(hidden, self._decoder.weights.head),
+            self._decoder.logits(hidden),
             None if trace.hidden_states is None else tuple(trace.hidden_states),
             None if trace.attentions is None else tuple(trace.attentions),
         )
@@ -269,7 +269,7 @@ class Model:
         # The last token of a sequence predicts nothing that is there.
         hidden = np.delete(hidden, offsets[1:] - 1, axis=0)
         targets = np.concatenate([ids[1:] for ids in batch])
-        results = _core.loss(hidden, self._decoder.weights.head, targets, top_k)
+        results = self._decoder.losses(hidden, targets, top_k)
         splits = offsets[1:-1] - np.arange(1, len(batch))
         for parts in zip(*(np.split(result, splits) for result in results), strict=True):
             yield TokenLosses(*parts)

@@ -52,6 +52,7 @@ def make_model(
     dtype: str = "float32",
     shard: str = "1GB",
     theta: float = 1e4,
+    local_theta: float = 3e3,
     rope: dict[str, Any] | None = None,
     seed: int = 0,
     **options: Any,
@@ -67,13 +68,19 @@ def make_model(
             "num_key_value_heads": kv, "intermediate_size": ffn, "max_position_embeddings": 512,
             "rope_parameters": {"rope_theta": theta, "rope_type": "default"} | (rope or {}),
         }  # fmt: skip
-    config = getattr(transformers, f"{family}Config")(**sizes | options)
+    if family == "Gemma3":
+        local = {"rope_theta": local_theta, "rope_type": "default"}
+        types = {"full_attention": sizes["rope_parameters"], "sliding_attention": local}
+        sizes["rope_parameters"] = types
+    text = "Text" if family == "Gemma3" else ""
+    config = getattr(transformers, f"{family}{text}Config")(**sizes | options)
     model = getattr(transformers, f"{family}{'LMHeadModel' if family == 'GPT2' else 'ForCausalLM'}")
     model = model(config)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, p in model.named_parameters():
-            p.copy_(_values(name, p.shape, generator))
+            offset = 1 if family.startswith("Gemma") and name.endswith("norm.weight") else 0
+            p.copy_(_values(name, p.shape, generator) - offset)
     model.to(getattr(torch, dtype)).save_pretrained(folder, max_shard_size=shard)
     write_byte_tokenizer(folder)
     # Not model.float(): the tables of angles were rounded together with the weights.
@@ -106,6 +113,10 @@ def to_dialect_4(folder: Path) -> None:
     path = folder / "config.json"
     config = json.loads(path.read_text())
     rope = config.pop("rope_parameters")
+    if "sliding_attention" in rope:
+        config["rope_local_base_freq"] = rope["sliding_attention"]["rope_theta"]
+        config["sliding_window_pattern"] = config.pop("_sliding_window_pattern")
+        rope = rope["full_attention"]
     neox = config["model_type"] == "gpt_neox"
     if "partial_rotary_factor" in rope:
         part = rope.pop("partial_rotary_factor")

@@ -24,6 +24,8 @@ LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_fr
           "original_max_position_embeddings": 64}  # fmt: skip
 YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32}
 SIZES = {"vocab": 269, "hidden": 36, "layers": 2, "heads": 6, "kv": 2, "ffn": 51}
+# The root of this width is no number that bfloat16 has.
+WIDE = {**SIZES, "hidden": 42}
 
 MODELS = {
     "qwen3": {"family": "Qwen3", "head_dim": 14, **SIZES},
@@ -66,6 +68,51 @@ MODELS = {
         **SIZES,
         "heads": 3,
         "kv": 3,
+    },
+    "gemma2": {
+        "family": "Gemma2",
+        "head_dim": 14,
+        "query_pre_attn_scalar": 20,
+        "sliding_window": 9,
+        "attn_logit_softcapping": 4.0,
+        "final_logit_softcapping": 3.0,
+        "tied": True,
+        **WIDE,
+    },
+    "gemma2 uncapped": {
+        "family": "Gemma2",
+        "sliding_window": 70,
+        "head_dim": 256,
+        "attn_logit_softcapping": None,
+        "final_logit_softcapping": None,
+        "dtype": "bfloat16",
+        "length": 150,
+        **WIDE,
+        "layers": 3,
+    },
+    "gemma3": {
+        "family": "Gemma3",
+        "head_dim": 10,
+        "query_pre_attn_scalar": 12,
+        "sliding_window": 21,
+        "sliding_window_pattern": 2,
+        "final_logit_softcapping": 5.0,
+        "rope": {"rope_type": "linear", "factor": 8.0},
+        "theta": 1e5,
+        "tied": True,
+        **WIDE,
+        "layers": 3,
+    },
+    "phi": {"family": "Phi", "rope": {"partial_rotary_factor": 0.5}, **SIZES, "heads": 3, "kv": 3},
+    "phi grouped": {
+        "family": "Phi",
+        "rope": {"partial_rotary_factor": 0.4},
+        "hidden_act": "gelu",
+        "tied": True,
+        "dtype": "float16",
+        **SIZES,
+        "hidden": 40,
+        "heads": 4,
     },
     "neox serial": {
         "family": "GPTNeoX",
@@ -176,17 +223,11 @@ def absent(field):
     return mutate
 
 
-def rope_not_scaled(model):
-    config = replace(model.config, rope_scaling=None)
-    model._decoder._angles = rotary_angles(config, 64)
-
-
 def rope_scaled_by(factor, **others):
     def mutate(model):
         scaling = model.config.rope_scaling
-        changed = replace(scaling, factor=factor * scaling.factor, **others)
-        config = replace(model.config, rope_scaling=changed)
-        model._decoder._angles = rotary_angles(config, 64)
+        scaling = replace(scaling, factor=factor * scaling.factor, **others)
+        mutants.with_config(model, rope_scaling=scaling)
 
     return mutate
 
@@ -233,6 +274,39 @@ def changed(**fields):
     return mutate
 
 
+def gate_by_erf(model):
+    decoder = model._decoder
+
+    def feed_forward(layer, source, x):
+        h = decoder._norm(source, layer.ffn_norm)
+        gate, up = np.split(_core.matmul(h, layer.gate_up), 2, axis=1)
+        h = _core.gelu_erf(np.ascontiguousarray(gate)) * up
+        decoder._add(x, h, layer.down, None, layer.ffn_post_norm)
+
+    decoder._feed_forward = feed_forward
+
+
+def embeddings_scaled_as_in_bfloat16(model):
+    weights = model._decoder.weights
+    root = hf_models.torch.tensor(model.config.hidden_size**0.5)
+    factor = np.float32(root.bfloat16().float() / root)
+    embed = _core.pack([weights.embed.dequantize() * factor], "f32")
+    model._decoder.weights = replace(weights, embed=embed)
+
+
+def norms_without_their_one(field):
+    def mutate(model):
+        mutants.with_layers(model, **{field: lambda weight: weight - 1})
+
+    mutate.__name__ = f"{field}_without_its_one"
+    return mutate
+
+
+def final_norm_without_its_one(model):
+    weights = model._decoder.weights
+    model._decoder.weights = replace(weights, norm=weights.norm - 1)
+
+
 def qkv_not_by_head(model):
     c = model.config
 
@@ -254,7 +328,7 @@ def first_head_norms_all(model):
 
 def attention_not_sharpened(model):
     scaling = replace(model.config.rope_scaling, attention_factor=1.0)
-    model._decoder._angles = rotary_angles(replace(model.config, rope_scaling=scaling), 64)
+    mutants.with_config(model, rope_scaling=scaling)
 
 
 QK_NORMS = [f(name) for f in (ignore, absent) for name in ("q_norm", "k_norm")]
@@ -272,7 +346,20 @@ LAYER_BIASES = [
     )
 ]
 FULL, SLIDING = "full_attention", "sliding_attention"
-SCALED = [rope_not_scaled, rope_scaled_by(1.1)]
+GEMMA = [
+    *PRE_NORMS,
+    *POST_NORMS,
+    *(norms_without_their_one(f"{kind}norm") for kind in ("attn_", "ffn_")),
+    *(norms_without_their_one(f"{kind}_post_norm") for kind in ("attn", "ffn")),
+    final_norm_without_its_one,
+    embeddings_scaled_as_in_bfloat16,
+    gate_by_erf,
+    changed(scaled_embeddings=False),
+    changed(activation="swiglu"),
+    changed(query_pre_attn_scalar=None),
+    changed(layer_types=()),
+]
+SCALED = [changed(rope_scaling=None), rope_scaled_by(1.1)]
 PARTICULARS = {
     "qwen3": [*QK_NORMS, *PRE_NORMS],
     "qwen3 tied": QK_NORMS,
@@ -321,6 +408,45 @@ PARTICULARS = {
         changed(rope_theta=None),
         changed(rms_norm_eps=1e-3),
     ],
+    "gemma2": [
+        *GEMMA,
+        changed(attn_logit_softcapping=0.0),
+        changed(attn_logit_softcapping=4.1),
+        changed(final_logit_softcapping=0.0),
+        changed(final_logit_softcapping=3.01),
+        changed(sliding_window=10),
+        changed(layer_types=(FULL, SLIDING)),
+    ],
+    "gemma2 uncapped": [
+        changed(attn_logit_softcapping=50.0),
+        changed(final_logit_softcapping=30.0),
+        changed(sliding_window=69),
+        changed(layer_types=(SLIDING, FULL, FULL)),
+    ],
+    "gemma3": [
+        *GEMMA,
+        *QK_NORMS,
+        *SCALED,
+        *(norms_without_their_one(name) for name in ("q_norm", "k_norm")),
+        changed(local_rope_theta=None),
+        changed(local_rope_theta=3.1e3),
+        changed(rope_theta=1.1e5),
+        changed(final_logit_softcapping=0.0),
+        changed(sliding_window=20),
+        changed(layer_types=(SLIDING, SLIDING, FULL)),
+    ],
+    "phi": [
+        *PRE_NORMS,
+        *LAYER_BIASES,
+        left_out_above("norm_bias"),
+        left_out_above("head_bias"),
+        silu_for_gelu,
+        changed(activation="gelu_erf"),
+        changed(parallel_residual=False),
+        changed(partial_rotary_factor=1.0),
+        changed(rms_norm_eps=1e-3),
+    ],
+    "phi grouped": [changed(activation="gelu"), changed(partial_rotary_factor=0.6)],
     "neox serial": [
         *SCALED,
         changed(activation="gelu_erf"),

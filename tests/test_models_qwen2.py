@@ -91,13 +91,12 @@ def another_eps(model, monkeypatch):
 
 
 def another_rope_theta(model, monkeypatch):
-    config = replace(model.config, rope_theta=1.01 * model.config.rope_theta)
-    model._decoder._angles = decoder_module.rotary_angles(config, 512)
+    mutants.with_config(model, rope_theta=1.01 * model.config.rope_theta)
 
 
 def rope_turns_backwards(model, monkeypatch):
     cos, sin = decoder_module.rotary_angles(model.config, 512)
-    model._decoder._angles = (cos, -sin)
+    model._decoder._angles[False] = (cos, -sin)
 
 
 def interleaved_rope(model, monkeypatch):

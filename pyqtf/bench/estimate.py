@@ -64,7 +64,7 @@ def estimate_seconds(config: ModelConfig, quant: str, lengths: Sequence[int]) ->
     ids, offsets = rng.integers(0, rows, n_tokens), np.cumsum([0, *sample])
     hidden = decoder(ids, offsets)
     layer = _typical(lambda: decoder(ids, offsets))
-    head = _typical(lambda: _core.loss(hidden, decoder.weights.head, ids, 0))
+    head = _typical(lambda: decoder.losses(hidden, ids, 0))
     total = config.n_layers * layer + config.vocab_size / rows * head
     return total / n_tokens * sum(lengths)
 

@@ -12,6 +12,7 @@ from pyqtf.models.rope import RopeScaling
 
 _MAX_SIZE = 2**31 - 1
 _MAX_LAYERS = 10_000
+_MAX_CAP = 1e6
 
 # Members of ModelConfig.layer_types.
 FULL, SLIDING = "full_attention", "sliding_attention"
@@ -41,8 +42,9 @@ class ModelConfig:
         Whether the embedding serves as the output head.
     rope_scaling : RopeScaling, optional
         How the rotary embedding is stretched to long texts.
-    activation : {"swiglu", "gelu", "gelu_erf"}
-        Of the feed-forward network: SwiGLU with a gate; GELU's tanh form or GELU itself without.
+    activation : {"swiglu", "geglu", "gelu", "gelu_erf"}
+        Of the feed-forward network: SwiGLU or GEGLU (in GELU's tanh form) with a gate; GELU's tanh
+        form or GELU itself without.
     partial_rotary_factor : float
         The part of each head that the rotary embedding turns.
     parallel_residual : bool
@@ -52,6 +54,16 @@ class ModelConfig:
         For each layer, whether its queries see all tokens before them; empty where all do.
     sliding_window : int
         How many tokens a query of a sliding layer sees, itself included; 0 where no layer slides.
+    local_rope_theta : float or None
+        Base of the rotary frequencies of sliding layers, which are not scaled; None where it is
+        that of all layers.
+    query_pre_attn_scalar : float or None
+        What scores are divided by the root of; None where it is head_dim.
+    attn_logit_softcapping, final_logit_softcapping : float
+        What ``cap * tanh(x / cap)`` keeps scores and logits within; 0 for none.
+    scaled_embeddings : bool
+        Whether embeddings are multiplied by the root of hidden_size, rounded to float32, before
+        the first layer.
 
     Raises
     ------
@@ -77,6 +89,11 @@ class ModelConfig:
     parallel_residual: bool = False
     layer_types: tuple[str, ...] = ()
     sliding_window: int = 0
+    local_rope_theta: float | None = None
+    query_pre_attn_scalar: float | None = None
+    attn_logit_softcapping: float = 0.0
+    final_logit_softcapping: float = 0.0
+    scaled_embeddings: bool = False
 
     def __post_init__(self) -> None:
         for name in (
@@ -88,18 +105,23 @@ class ModelConfig:
                 raise FormatError(
                     f"config: {name} must be from 1 to {limit}, got {getattr(self, name)}"
                 )
-        for name in ("rope_theta", "rms_norm_eps"):
+        for name in ("rms_norm_eps", "rope_theta", "local_rope_theta", "query_pre_attn_scalar"):
             value = getattr(self, name)
-            if value is None and name == "rope_theta":
+            if value is None and name != "rms_norm_eps":
                 continue
             if not (math.isfinite(value) and value > 0):
                 raise FormatError(f"config: {name} must be a positive number, got {value}")
+        for name in ("attn_logit_softcapping", "final_logit_softcapping"):
+            if not 0 <= getattr(self, name) <= _MAX_CAP:
+                raise FormatError(
+                    f"config: {name} must be from 0 to {_MAX_CAP}, got {getattr(self, name)}"
+                )
         if self.n_heads % self.n_kv_heads:
             raise FormatError(
                 f"config: {self.n_heads} attention heads can't share {self.n_kv_heads} key-value "
                 "heads evenly"
             )
-        if self.activation not in ("swiglu", "gelu", "gelu_erf"):
+        if self.activation not in ("swiglu", "geglu", "gelu", "gelu_erf"):
             raise FormatError(f"config: unknown activation {self.activation!r:.80}")
         if not 0 < self.partial_rotary_factor <= 1:
             raise FormatError(
@@ -126,6 +148,11 @@ class ModelConfig:
         """How many tokens a query of a layer sees, itself included; 0 for all."""
         slides = self.layer_types and self.layer_types[layer] == SLIDING
         return self.sliding_window if slides else 0
+
+    @property
+    def attention_scale(self) -> float:
+        """What scores are multiplied by."""
+        return 1 / math.sqrt(self.query_pre_attn_scalar or self.head_dim)
 
     @property
     def rotary_dim(self) -> int:
@@ -259,6 +286,12 @@ class Fields:
         """Return ``num_key_value_heads``; null means one for each attention head."""
         shared = self._get("num_key_value_heads") is not None
         return self.integer("num_key_value_heads" if shared else "num_attention_heads")
+
+    def number_or(self, name: str, default: float | None) -> float | None:
+        """Return a number, None for null, and a default where the field is missing."""
+        if name not in self._values:
+            return default
+        return self.number(name) if self.has(name) else None
 
     def integer_or(self, name: str, default: int | None) -> int | None:
         """Return a whole number, None for null, and a default where the field is missing."""

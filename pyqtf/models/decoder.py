@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +16,8 @@ from pyqtf.models.weights import LayerWeights, Weights
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
+# nll, rank, entropy [T], top_ids, top_logprobs [T, top_k], see pyqtf.ops.cross_entropy.
+Losses = tuple[NDArray[np.float64], Ints, NDArray[np.float64], Ints, Floats]
 
 # Rows that the feed-forward network takes at once: enough to keep the kernels busy, few enough
 # that its wide rows stay small beside the weights.
@@ -38,7 +42,8 @@ class Decoder:
         self.config = config
         self.weights = weights
         no_angles = np.empty((0, 0), np.float32)
-        self._angles = (no_angles, no_angles)
+        # Of all layers, and of those that slide, where these turn otherwise.
+        self._angles = {local: (no_angles, no_angles) for local in (False, True)}
 
     def __call__(
         self,
@@ -63,7 +68,7 @@ class Decoder:
         Returns
         -------
         float32 [T, hidden_size]
-            Hidden states behind the last norm; the head turns them into logits.
+            Hidden states behind the last norm, for `logits` or `losses`.
 
         Raises
         ------
@@ -73,8 +78,11 @@ class Decoder:
         weights = self.weights
         n_before = 0 if cache is None else len(cache)
         positions = n_before + np.concatenate([np.arange(n) for n in np.diff(offsets)])
-        angles = self._cos_sin(int(positions.max()) + 1)
+        n_positions = int(positions.max()) + 1
+        angles = {local: self._cos_sin(n_positions, local) for local in (False, True)}
         x = weights.embed.rows(ids)  # [T, hidden_size]
+        if self.config.scaled_embeddings:
+            x *= np.float32(self.config.hidden_size**0.5)
         if weights.positions is not None:
             x += weights.positions.rows(positions)
         for i, layer in enumerate(weights.layers):
@@ -94,12 +102,23 @@ class Decoder:
             trace.hidden_states.append(x)
         return x
 
+    def logits(self, hidden: Floats) -> Floats:
+        """Logits [T, vocab_size] of the tokens behind hidden states [T, hidden_size]."""
+        head, cap = self.weights.head, self.config.final_logit_softcapping
+        logits = _core.matmul(hidden, head, bias=self.weights.head_bias)
+        return _core.softcap(logits, cap, out=logits) if cap else logits
+
+    def losses(self, hidden: Floats, targets: Ints, top_k: int) -> Losses:
+        """What the same logits, which are never held together, say of targets [T]."""
+        w, cap = self.weights, self.config.final_logit_softcapping
+        return _core.loss(hidden, w.head, targets, top_k, w.head_bias, cap)
+
     def _attend(
         self,
         i: int,
         x: Floats,
         positions: Ints,
-        angles: tuple[Floats, Floats],
+        angles: dict[bool, tuple[Floats, Floats]],
         offsets: Ints,
         cache: KVCache | None,
         trace: Trace | None,
@@ -110,21 +129,27 @@ class Decoder:
         qkv = _core.matmul(h, layer.qkv, bias=layer.qkv_bias)  # [T, q_size + 2 kv_size]
         self._norm_heads(qkv[:, : c.q_size], layer.q_norm)
         self._norm_heads(qkv[:, c.q_size : c.q_size + c.kv_size], layer.k_norm)
+        window = c.window(i)
         if c.rope_theta is not None:
-            _core.rope(qkv, *angles, positions, c.n_heads + c.n_kv_heads, c.head_dim)
+            local = bool(window) and c.local_rope_theta is not None
+            _core.rope(qkv, *angles[local], positions, c.n_heads + c.n_kv_heads, c.head_dim)
         heads = qkv.reshape(n_tokens, c.n_heads + 2 * c.n_kv_heads, c.head_dim)
         q, kv = heads[:, : c.n_heads], heads[:, c.n_heads :]
         k, v = kv[:, : c.n_kv_heads], kv[:, c.n_kv_heads :]
-        scale, window = c.head_dim**-0.5, c.window(i)
         k_offsets = offsets
         if cache is not None:
             k, v = cache.append(i, k, v)
             k_offsets = np.array([0, len(k)])
+        scores: Any = {
+            "scale": c.attention_scale,
+            "causal": True,
+            "window": window,
+            "softcap": c.attn_logit_softcapping,
+        }
         if trace is not None and trace.attentions is not None:
             q_heads, k_heads = (np.ascontiguousarray(part.transpose(1, 0, 2)) for part in (q, k))
-            weights = _core.attention_weights(q_heads, k_heads, scale, causal=True, window=window)
-            trace.attentions.append(weights)
-        mixed = _core.attention(q, k, v, offsets, k_offsets, scale, causal=True, window=window)
+            trace.attentions.append(_core.attention_weights(q_heads, k_heads, **scores))
+        mixed = _core.attention(q, k, v, offsets, k_offsets, **scores)
         self._add(x, mixed.reshape(n_tokens, c.q_size), layer.o, layer.o_bias, layer.attn_post_norm)
 
     def _feed_forward(self, layer: LayerWeights, source: Floats, x: Floats) -> None:
@@ -165,10 +190,11 @@ class Decoder:
         else:
             x += self._norm(_core.matmul(h, matrix, bias=bias), post_norm)
 
-    def _cos_sin(self, n_positions: int) -> tuple[Floats, Floats]:
+    def _cos_sin(self, n_positions: int, local: bool) -> tuple[Floats, Floats]:
         """Return tables with at least n_positions rows, made longer when a text asks for it."""
-        angles = self._angles
-        if self.config.rope_theta is not None and n_positions > len(angles[0]):
+        theta = self.config.local_rope_theta if local else self.config.rope_theta
+        angles = self._angles[local]
+        if theta is not None and n_positions > len(angles[0]):
             longer = min(2 * n_positions, self.config.max_position_embeddings)
-            self._angles = angles = rotary_angles(self.config, longer)
+            self._angles[local] = angles = rotary_angles(self.config, longer, local)
         return angles

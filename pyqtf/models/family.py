@@ -30,6 +30,8 @@ class Family:
         What the names of some files lack.
     qkv_by_head : bool
         Whether the rows of qkv lie head by head: q, k and v of the first, then of the second.
+    norm_offset : float
+        What is added to the weights of norms.
     """
 
     architecture: str
@@ -39,3 +41,4 @@ class Family:
     transposed: bool = False
     prefix: str = ""
     qkv_by_head: bool = False
+    norm_offset: float = 0.0

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
+from pyqtf.formats import FormatError
 from pyqtf.models.config import FULL, SLIDING, Fields, ModelConfig
-from pyqtf.models.rope import read_partial_rotary, read_rope
+from pyqtf.models.rope import RopeScaling, read_partial_rotary, read_rope, read_rope_by_type
+
+# The base and the scaling, as `read_rope` returns them.
+_Rope = tuple[float, RopeScaling | None]
 
 # transformers' names for GELU and for its tanh form -> ModelConfig's.
 _GELU = {
@@ -28,21 +33,30 @@ def _common(fields: Fields, family: str, default_theta: float | None = None) -> 
     fields.require("hidden_act", "silu")
     fields.require("attention_bias", False)
     fields.require("mlp_bias", False)
-    rope_theta, rope_scaling = read_rope(fields, default_theta)
+    return _sizes(
+        fields,
+        family,
+        read_rope(fields, default_theta),
+        n_kv_heads=fields.n_kv_heads(),
+        head_dim=fields.head_dim(),
+        rms_norm_eps=fields.number("rms_norm_eps"),
+        tie_word_embeddings=fields.flag("tie_word_embeddings", False),
+    )
+
+
+def _sizes(fields: Fields, family: str, rope: _Rope, **others: Any) -> ModelConfig:
+    """Read the sizes under names that all but GPT-2 share, and add what was read before."""
     return ModelConfig(
         family=family,
         vocab_size=fields.integer("vocab_size"),
         hidden_size=fields.integer("hidden_size"),
         n_layers=fields.integer("num_hidden_layers"),
         n_heads=fields.integer("num_attention_heads"),
-        n_kv_heads=fields.n_kv_heads(),
-        head_dim=fields.head_dim(),
         intermediate_size=fields.integer("intermediate_size"),
-        rope_theta=rope_theta,
-        rope_scaling=rope_scaling,
-        rms_norm_eps=fields.number("rms_norm_eps"),
         max_position_embeddings=fields.integer("max_position_embeddings"),
-        tie_word_embeddings=fields.flag("tie_word_embeddings", False),
+        rope_theta=rope[0],
+        rope_scaling=rope[1],
+        **others,
     )
 
 
@@ -109,24 +123,97 @@ def gpt2(fields: Fields, family: str) -> ModelConfig:
 def gpt_neox(fields: Fields, family: str) -> ModelConfig:
     """Read what Pythia and GPT-NeoX have in common."""
     fields.require("attention_bias", True)
-    n_heads, head_dim = fields.integer("num_attention_heads"), fields.per_head("hidden_size")
+    head_dim = fields.per_head("hidden_size")
     fields.require("head_dim", head_dim)
-    rope_theta, rope_scaling = read_rope(fields, 10000.0, name="rotary_emb_base", partial=True)
-    return ModelConfig(
-        family=family,
-        vocab_size=fields.integer("vocab_size"),
-        hidden_size=fields.integer("hidden_size"),
-        n_layers=fields.integer("num_hidden_layers"),
-        n_heads=n_heads,
-        n_kv_heads=n_heads,
+    return _sizes(
+        fields,
+        family,
+        read_rope(fields, 10000.0, name="rotary_emb_base", partial=True),
+        n_kv_heads=fields.integer("num_attention_heads"),
         head_dim=head_dim,
-        intermediate_size=fields.integer("intermediate_size"),
-        rope_theta=rope_theta,
-        rope_scaling=rope_scaling,
         partial_rotary_factor=read_partial_rotary(fields, "rotary_pct", 0.25),
         rms_norm_eps=fields.number("layer_norm_eps"),
-        max_position_embeddings=fields.integer("max_position_embeddings"),
         tie_word_embeddings=fields.flag("tie_word_embeddings", False),
         activation=fields.choose("hidden_act", _GELU, "gelu"),
         parallel_residual=fields.flag("use_parallel_residual", True),
     )
+
+
+def phi(fields: Fields, family: str) -> ModelConfig:
+    """Read Phi-1, 1.5 and 2."""
+    fields.require("qk_layernorm", False)
+    n_heads = fields.integer("num_attention_heads")
+    return _sizes(
+        fields,
+        family,
+        read_rope(fields, 10000.0, partial=True),
+        n_kv_heads=fields.integer_or("num_key_value_heads", n_heads) or n_heads,
+        head_dim=fields.head_dim(),
+        partial_rotary_factor=read_partial_rotary(fields, "partial_rotary_factor", 0.5),
+        rms_norm_eps=fields.number("layer_norm_eps"),
+        tie_word_embeddings=fields.flag("tie_word_embeddings", False),
+        activation=fields.choose("hidden_act", _GELU, "gelu_new"),
+        parallel_residual=True,
+    )
+
+
+def gemma2(fields: Fields, family: str) -> ModelConfig:
+    """Read Gemma 2, of which every other layer slides, the first one included."""
+    config = _gemma(
+        fields,
+        family,
+        read_rope(fields, 10000.0),
+        attn_logit_softcapping=_cap(fields, "attn_logit_softcapping", 50.0),
+        final_logit_softcapping=_cap(fields, "final_logit_softcapping", 30.0),
+    )
+    return _gemma_windows(fields, config, 2)
+
+
+def gemma3(fields: Fields, family: str) -> ModelConfig:
+    """Read the text models of Gemma 3, of which every sixth layer does not slide."""
+    fields.require("attn_logit_softcapping")
+    theta, scaling, local_theta = read_rope_by_type(fields, 1e6, 1e4)
+    config = _gemma(
+        fields,
+        family,
+        (theta, scaling),
+        local_rope_theta=local_theta,
+        final_logit_softcapping=_cap(fields, "final_logit_softcapping", None),
+    )
+    return _gemma_windows(fields, config, fields.integer_or("sliding_window_pattern", 6) or 0)
+
+
+def _gemma(fields: Fields, family: str, rope: _Rope, **others: Any) -> ModelConfig:
+    fields.require("hidden_activation", "gelu_pytorch_tanh")
+    fields.require("attention_bias", False)
+    fields.require("use_bidirectional_attention", False)
+    return _sizes(
+        fields,
+        family,
+        rope,
+        n_kv_heads=fields.n_kv_heads(),
+        head_dim=fields.integer_or("head_dim", 256) or 256,
+        rms_norm_eps=fields.number("rms_norm_eps"),
+        tie_word_embeddings=fields.flag("tie_word_embeddings", True),
+        activation="geglu",
+        query_pre_attn_scalar=fields.number_or("query_pre_attn_scalar", 256.0) or 256.0,
+        scaled_embeddings=True,
+        **others,
+    )
+
+
+def _gemma_windows(fields: Fields, config: ModelConfig, pattern: int) -> ModelConfig:
+    """Let all layers slide but every `pattern`-th, unless the config tells each one's type."""
+    if pattern < 1:
+        raise FormatError(f"{fields.where}: sliding_window_pattern must be above 0, got {pattern}")
+    types = fields.each("layer_types", FULL, SLIDING)
+    types = types or _slide(config, lambda i: (i + 1) % pattern != 0)
+    return _with_windows(config, types, fields.integer_or("sliding_window", 4096))
+
+
+def _cap(fields: Fields, name: str, default: float | None) -> float:
+    """Return a soft cap, 0 for none, which a config says by null."""
+    cap = fields.number_or(name, default)
+    if cap == 0:
+        raise FormatError(f"{fields.where}: {name} must be above 0, or null for none, got 0")
+    return cap or 0.0

@@ -67,6 +67,28 @@ FAMILIES: Mapping[str, Family] = {
         layer=names.NEOX_LAYER,
         qkv_by_head=True,
     ),
+    # Norms before and behind each block, with weights that are told as differences from 1.
+    "gemma2": Family(
+        architecture="Gemma2ForCausalLM",
+        read=readers.gemma2,
+        model=names.MODEL,
+        layer={**names.LAYER, **names.GEMMA_NORMS},
+        norm_offset=1.0,
+    ),
+    "gemma3": Family(
+        architecture="Gemma3ForCausalLM",
+        read=readers.gemma3,
+        model=names.MODEL,
+        layer={**names.LAYER, **names.GEMMA_NORMS, **names.qk_norm("head_dim", "head_dim")},
+        norm_offset=1.0,
+    ),
+    # Phi-1, 1.5 and 2.
+    "phi": Family(
+        architecture="PhiForCausalLM",
+        read=readers.phi,
+        model=names.PHI_MODEL,
+        layer=names.PHI_LAYER,
+    ),
 }
 
 # Endings of tensors that old checkpoints hold and no one needs: angles and causal masks.

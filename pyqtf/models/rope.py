@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -98,6 +98,27 @@ def read_rope(
     return theta, _read_scaling(rope)
 
 
+def read_rope_by_type(
+    fields: Fields, default_theta: float, default_local: float
+) -> tuple[float, RopeScaling | None, float]:
+    """Return ``rope_theta`` and the scaling of full layers, and the base of sliding ones.
+
+    The older dialect calls the latter ``rope_local_base_freq``; `default_theta` and `default_local`
+    are for configs that don't say them.
+    """
+    if not fields.has("rope_parameters"):
+        theta, scaling = read_rope(fields, default_theta)
+        local = fields.number_or("rope_local_base_freq", default_local)
+        return theta, scaling, default_local if local is None else local
+    fields.require("rope_scaling")
+    rope = fields.section("rope_parameters")
+    full, sliding = rope.section("full_attention"), rope.section("sliding_attention")
+    sliding.require("rope_type", "default")
+    for part in (full, sliding):
+        part.require("partial_rotary_factor", 1.0)
+    return full.number("rope_theta"), _read_scaling(full), sliding.number("rope_theta")
+
+
 def read_partial_rotary(fields: Fields, name: str, default: float) -> float:
     """Return the part of each head that is turned; `name` is what the older dialect calls it."""
     if fields.has("rope_parameters"):
@@ -132,17 +153,30 @@ def _read_scaling(rope: Fields) -> RopeScaling | None:
     return RopeScaling(kind, factor, length, fast, slow, attention)
 
 
-def rotary_angles(config: ModelConfig, n_positions: int) -> tuple[Floats, Floats]:
+def rotary_angles(
+    config: ModelConfig, n_positions: int, local: bool = False
+) -> tuple[Floats, Floats]:
     """Cosines and sines of the rotary embedding (https://arxiv.org/abs/2104.09864).
 
     Without scaling, pair j of a head turns by ``position / rope_theta ** (2 j / rotary_dim)``. Each
     step is rounded to float32, as transformers does it, so that far positions turn by the same
     angles.
 
+    Parameters
+    ----------
+    config : ModelConfig
+        The shape.
+    n_positions : int
+        How many, from 0 on.
+    local : bool
+        Whether those of sliding layers are asked for, where they have a base of their own.
+
     Returns
     -------
     cos, sin : float32 [n_positions, rotary_dim / 2]
     """
+    if local:
+        config = replace(config, rope_theta=config.local_rope_theta, rope_scaling=None)
     if config.rope_theta is None:
         raise ValueError("a model with learned positions has no rotary angles")
     frequencies = rotary_frequencies(config, config.rope_theta)

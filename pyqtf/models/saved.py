@@ -95,7 +95,7 @@ def write_saved(path: str | os.PathLike[str], model: SavedModel) -> None:
 
 def _parts(weights: Weights) -> Iterator[tuple[str, Any]]:
     """Name every part of the weights that is there, a tied head once."""
-    for name in ("embed", "positions", "norm", "norm_bias", "head"):
+    for name in ("embed", "positions", "norm", "norm_bias", "head", "head_bias"):
         part = getattr(weights, name)
         if part is not None and not (name == "head" and part is weights.embed):
             yield name, part

@@ -22,6 +22,12 @@ PRE_NORMS: TensorTable = {
     "attn_norm": ("model.layers.{}.input_layernorm.weight", ("hidden_size",)),
     "ffn_norm": ("model.layers.{}.post_attention_layernorm.weight", ("hidden_size",)),
 }
+GEMMA_NORMS: TensorTable = {
+    "attn_norm": ("model.layers.{}.input_layernorm.weight", ("hidden_size",)),
+    "attn_post_norm": ("model.layers.{}.post_attention_layernorm.weight", ("hidden_size",)),
+    "ffn_norm": ("model.layers.{}.pre_feedforward_layernorm.weight", ("hidden_size",)),
+    "ffn_post_norm": ("model.layers.{}.post_feedforward_layernorm.weight", ("hidden_size",)),
+}
 POST_NORMS: TensorTable = {
     "attn_post_norm": ("model.layers.{}.post_attention_layernorm.weight", ("hidden_size",)),
     "ffn_post_norm": ("model.layers.{}.post_feedforward_layernorm.weight", ("hidden_size",)),
@@ -83,4 +89,29 @@ NEOX_LAYER: TensorTable = {
     "gate_up_bias": (_NEOX + "mlp.dense_h_to_4h.bias", ("intermediate_size",)),
     "down": (_NEOX + "mlp.dense_4h_to_h.weight", ("hidden_size", "intermediate_size")),
     "down_bias": (_NEOX + "mlp.dense_4h_to_h.bias", ("hidden_size",)),
+}
+
+PHI_MODEL: TensorTable = {
+    "embed": ("model.embed_tokens.weight", ("vocab_size", "hidden_size")),
+    "norm": ("model.final_layernorm.weight", ("hidden_size",)),
+    "norm_bias": ("model.final_layernorm.bias", ("hidden_size",)),
+    "head": ("lm_head.weight", ("vocab_size", "hidden_size")),
+    "head_bias": ("lm_head.bias", ("vocab_size",)),
+}
+# One norm stands before both blocks.
+PHI_LAYER: TensorTable = {
+    "attn_norm": ("model.layers.{}.input_layernorm.weight", ("hidden_size",)),
+    "attn_norm_bias": ("model.layers.{}.input_layernorm.bias", ("hidden_size",)),
+    "q": LAYER["q"],
+    "k": LAYER["k"],
+    "v": LAYER["v"],
+    **QKV_BIAS,
+    "o": ("model.layers.{}.self_attn.dense.weight", ("hidden_size", "q_size")),
+    "o_bias": ("model.layers.{}.self_attn.dense.bias", ("hidden_size",)),
+    "ffn_norm": ("model.layers.{}.input_layernorm.weight", ("hidden_size",)),
+    "ffn_norm_bias": ("model.layers.{}.input_layernorm.bias", ("hidden_size",)),
+    "gate_up": ("model.layers.{}.mlp.fc1.weight", ("intermediate_size", "hidden_size")),
+    "gate_up_bias": ("model.layers.{}.mlp.fc1.bias", ("intermediate_size",)),
+    "down": ("model.layers.{}.mlp.fc2.weight", ("hidden_size", "intermediate_size")),
+    "down_bias": ("model.layers.{}.mlp.fc2.bias", ("hidden_size",)),
 }

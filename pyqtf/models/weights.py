@@ -85,6 +85,7 @@ class Weights:
     norm: NDArray[np.float32]  # [hidden_size]
     norm_bias: NDArray[np.float32] | None  # [hidden_size]
     head: _core.Matrix  # [vocab_size, hidden_size]
+    head_bias: NDArray[np.float32] | None  # [vocab_size]
     fingerprint: str  # of the config and of all that was read, before quantisation
 
 
@@ -249,6 +250,7 @@ def load_weights(tensors: Mapping[str, Tensor], config: ModelConfig, quant: str 
         head=embed if config.tie_word_embeddings else loader.matrix("head"),
         norm=loader.vector("norm"),
         norm_bias=loader.vector("norm_bias") if "norm_bias" in roles else None,
+        head_bias=loader.vector("head_bias") if "head_bias" in roles else None,
         layers=tuple(loader.layer(i) for i in range(config.n_layers)),
         fingerprint=loader.digest.hexdigest(),
     )
@@ -267,6 +269,7 @@ def assemble(parts: Mapping[str, Any], config: ModelConfig, fingerprint: str) ->
         norm=parts["norm"],
         norm_bias=parts.get("norm_bias"),
         head=parts["embed" if config.tie_word_embeddings else "head"],
+        head_bias=parts.get("head_bias"),
         fingerprint=fingerprint,
     )
 
@@ -369,7 +372,10 @@ class _Loader:
             _check_finite(part)
             self.digest.add(part.name, part.stored())
         blocks = chain.from_iterable(map(self._rows, roles, parts))
-        return np.concatenate([_widen(block).ravel() for block in blocks])
+        values = np.concatenate([_widen(block).ravel() for block in blocks])
+        if roles[0].endswith("norm"):
+            values += np.float32(self._family.norm_offset)
+        return values
 
 
 def _widen(array: NDArray[Any]) -> NDArray[np.float32]:
