@@ -159,11 +159,13 @@ def new_ids(
         yield int(ids[0])
 
 
-def text_of(tokenizer: Tokenizer, ids: Iterable[int], stop: Sequence[str]) -> Iterator[str]:
-    """Yield the text of ids as they come, up to the end-of-text token or the first stop string."""
+def text_of(
+    tokenizer: Tokenizer, ids: Iterable[int], stop: Sequence[str], eos_ids: Sequence[int]
+) -> Iterator[str]:
+    """Yield the text of ids as they come, up to one that ends it or the first stop string."""
     decoder, scanner = tokenizer.stream(), StopScanner(stop)
     for token_id in ids:
-        if token_id == tokenizer.eos_token_id:
+        if token_id in eos_ids:
             break
         yield from _some(scanner.feed(decoder.feed(token_id)))
         if scanner.stopped:

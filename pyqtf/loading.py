@@ -9,6 +9,7 @@ from pyqtf.formats import GGUF, FormatError, open_folder, read_gguf
 from pyqtf.model import Model
 from pyqtf.models import gguf
 from pyqtf.models.decoder import Decoder
+from pyqtf.models.generation_config import read_eos_ids
 from pyqtf.models.gguf_tensors import named_tensors
 from pyqtf.models.registry import read_config
 from pyqtf.models.saved import open_saved
@@ -94,6 +95,7 @@ def _load_folder(source: Source, quant: str | None) -> Model:
         quant=quant,
         source=source.origin,
         tokenizer_json=lambda: tokenizer_json(source.tokenizer),
+        eos_token_ids=read_eos_ids(source.path),
     )
 
 
@@ -142,6 +144,7 @@ def _load_saved(source: Source, quant: str | None) -> Model:
         quant=saved.quant,
         source=source.origin,
         tokenizer_json=saved.tokenizer.tobytes,
+        eos_token_ids=saved.eos_token_ids,
     )
 
 

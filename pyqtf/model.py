@@ -42,6 +42,9 @@ class Model:
         How its matrices are stored: ``"q8"``, ``"q4"`` or ``"f32"``.
     fingerprint : str
         A hash of its config and weights as they were before quantisation.
+    eos_token_ids : tuple of int
+        The tokens that end a generated text: those that ``generation_config.json`` names, or else
+        the tokenizer's.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class Model:
         quant: str,
         source: str,
         tokenizer_json: Callable[[], bytes],
+        eos_token_ids: Sequence[int] = (),
     ) -> None:
         self._source = source
         self._decoder = decoder
@@ -62,6 +66,8 @@ class Model:
         self.tokenizer = tokenizer
         self.quant = quant
         self.fingerprint = decoder.weights.fingerprint
+        own = tokenizer.eos_token_id
+        self.eos_token_ids = tuple(eos_token_ids) or (() if own is None else (own,))
 
     @property
     def n_params(self) -> int:
@@ -287,8 +293,8 @@ class Model:
     ) -> str:
         """Continue a text.
 
-        It ends with the tokenizer's end-of-text token, before a stop string, after `max_tokens`, or
-        where the model can read no further.
+        It ends with one of `eos_token_ids`, before a stop string, after `max_tokens`, or where the
+        model can read no further.
 
         Parameters
         ----------
@@ -356,7 +362,7 @@ class Model:
         # A vocabulary padded with ids that stand for no text is cut to those that do.
         n_ids = min(len(self.tokenizer), self.config.vocab_size)
         new = itertools.islice(new_ids(self._decoder, ids, n_ids, sampling), n_tokens)
-        return text_of(self.tokenizer, new, stop)
+        return text_of(self.tokenizer, new, stop, self.eos_token_ids)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model, as it is stored in memory, into one file that `pyqtf.load` maps back.
@@ -395,6 +401,7 @@ class Model:
                 config=self.config,
                 tokenizer=tokenizer,
                 special=special,
+                eos_token_ids=self.eos_token_ids,
                 weights=self._decoder.weights,
             ),
         )

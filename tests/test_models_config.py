@@ -307,3 +307,128 @@ def test_a_model_that_slides_is_not_written_as_gguf():
     with pytest.raises(FormatError, match="sliding windows can't be written as GGUF"):
         gguf_metadata(parse_config(slides), "slides")
     assert gguf_metadata(parse_config(V4), "does not")
+
+
+GEMMA2 = {
+    "architectures": ["Gemma2ForCausalLM"], "attention_bias": False, "head_dim": 256,
+    "attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0, "hidden_size": 2304,
+    "hidden_act": "gelu_pytorch_tanh", "hidden_activation": "gelu_pytorch_tanh",
+    "intermediate_size": 9216, "max_position_embeddings": 8192, "num_attention_heads": 8,
+    "num_hidden_layers": 26, "num_key_value_heads": 4, "query_pre_attn_scalar": 256,
+    "rms_norm_eps": 1e-06, "rope_theta": 10000.0, "sliding_window": 4096, "vocab_size": 256000,
+}  # fmt: skip
+GEMMA3 = {
+    "architectures": ["Gemma3ForCausalLM"], "attention_bias": False, "head_dim": 256,
+    "attn_logit_softcapping": None, "final_logit_softcapping": None, "hidden_size": 1152,
+    "hidden_activation": "gelu_pytorch_tanh", "intermediate_size": 6912,
+    "max_position_embeddings": 32768, "num_attention_heads": 4, "num_hidden_layers": 26,
+    "num_key_value_heads": 1, "query_pre_attn_scalar": 256, "rms_norm_eps": 1e-06,
+    "rope_local_base_freq": 10000, "rope_scaling": None, "rope_theta": 1000000,
+    "sliding_window": 512, "sliding_window_pattern": 6, "vocab_size": 262144,
+}  # fmt: skip
+PHI2 = {
+    "architectures": ["PhiForCausalLM"], "hidden_act": "gelu_new", "hidden_size": 2560,
+    "intermediate_size": 10240, "layer_norm_eps": 1e-05, "max_position_embeddings": 2048,
+    "num_attention_heads": 32, "num_hidden_layers": 32, "num_key_value_heads": 32,
+    "partial_rotary_factor": 0.4, "qk_layernorm": False, "rope_scaling": None,
+    "rope_theta": 10000.0, "tie_word_embeddings": False, "vocab_size": 51200,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("values", "n_params"),
+    [(GEMMA2, 2_614_341_888), (GEMMA3, 999_885_952), (PHI2, 2_779_683_840)],
+)
+def test_real_models_have_the_parameters_they_are_known_for(values, n_params):
+    config = parse_config(values)
+    sizes = {name: math.prod(shape) for name, shape in tensor_shapes(config).items()}
+    assert sum(sizes.values()) == n_params
+
+
+def test_gemma_2():
+    config = parse_config(GEMMA2)
+    assert config.layer_types == (SLIDING, FULL) * 13 and config.window(0) == 4096
+    assert (config.attn_logit_softcapping, config.final_logit_softcapping) == (50, 30)
+    assert config.attention_scale == 1 / 16 and config.tie_word_embeddings
+    names = ("query_pre_attn_scalar", "attn_logit_softcapping", "final_logit_softcapping",
+             "sliding_window", "head_dim", "rope_theta")  # fmt: skip
+    assert parse_config({k: v for k, v in GEMMA2.items() if k not in names}) == config
+    uncapped = {**GEMMA2, "attn_logit_softcapping": None, "final_logit_softcapping": None}
+    config = parse_config({**uncapped, "layer_types": [FULL] * 26, "query_pre_attn_scalar": 144})
+    assert config.attn_logit_softcapping == config.final_logit_softcapping == 0
+    assert config.window(0) == 0 and config.attention_scale == 1 / 12
+
+
+def test_the_dialects_of_gemma_3_give_the_same_config():
+    config = parse_config(GEMMA3)
+    assert config.layer_types == ((SLIDING,) * 5 + (FULL,)) * 4 + (SLIDING,) * 2
+    assert (config.rope_theta, config.local_rope_theta, config.rope_scaling) == (1e6, 1e4, None)
+    new = {k: v for k, v in GEMMA3.items() if not k.startswith(("rope", "sliding_window_p"))}
+    assert parse_config(new) == config
+    rope = {
+        FULL: {"rope_theta": 1e6, "rope_type": "default"},
+        SLIDING: {"rope_theta": 1e4, "rope_type": "default"},
+    }
+    new |= {"rope_parameters": rope, "layer_types": list(config.layer_types)}
+    assert parse_config(new) == config
+    linear = {"factor": 8.0, "rope_type": "linear"}
+    scaled = parse_config({**GEMMA3, "rope_scaling": linear})
+    rope[FULL] |= linear
+    assert parse_config({**new, "rope_parameters": rope}) == scaled != config
+
+
+def test_the_dialects_of_phi_give_the_same_config():
+    config = parse_config(PHI2)
+    assert (config.head_dim, config.rotary_dim, config.parallel_residual) == (80, 32, True)
+    rope = {"partial_rotary_factor": 0.4, "rope_theta": 1e4, "rope_type": "default"}
+    names = ("partial_rotary_factor", "rope_theta", "rope_scaling", "num_key_value_heads")
+    old = {k: v for k, v in PHI2.items() if k not in names}
+    assert parse_config({**old, "rope_parameters": rope}) == config
+    assert parse_config(old).partial_rotary_factor == 0.5
+
+
+@pytest.mark.parametrize(
+    ("values", "changes", "message"),
+    [
+        (GEMMA2, {"hidden_activation": "gelu"}, "hidden_activation = 'gelu' is not supported"),
+        (GEMMA2, {"attention_bias": True}, "attention_bias = True"),
+        (GEMMA2, {"use_bidirectional_attention": True}, "use_bidirectional_attention = True"),
+        (GEMMA2, {"attn_logit_softcapping": 0}, "attn_logit_softcapping must be above 0, or null"),
+        (GEMMA2, {"final_logit_softcapping": -1.5}, r"final_logit_softcapping must be .*got -1\.5"),
+        (GEMMA2, {"final_logit_softcapping": 1e9}, "must be from 0 to 1000000"),
+        (GEMMA2, {"attn_logit_softcapping": "50"}, "'attn_logit_softcapping' must be a number"),
+        (GEMMA2, {"query_pre_attn_scalar": -1}, "query_pre_attn_scalar must be a positive"),
+        (GEMMA2, {"sliding_window": None}, "sliding_window must be from 1 .* got 0"),
+        (GEMMA2, {"layer_types": [SLIDING]}, "one for each of 26 layers, got 1"),
+        (GEMMA2, {"partial_rotary_factor": 0.5}, "partial_rotary_factor = 0.5"),
+        (GEMMA3, {"attn_logit_softcapping": 50.0}, "attn_logit_softcapping = 50.0 is not supp"),
+        (GEMMA3, {"sliding_window_pattern": 0}, "sliding_window_pattern must be above 0, got 0"),
+        (GEMMA3, {"sliding_window_pattern": -6}, "sliding_window_pattern must be above 0, got -6"),
+        (GEMMA3, {"rope_local_base_freq": 0}, "local_rope_theta must be a positive number, got 0"),
+        (GEMMA3, {"rope_parameters": {"rope_theta": 1e6}}, "the field 'full_attention' is missing"),
+        (
+            GEMMA3,
+            {
+                "rope_parameters": {
+                    FULL: {"rope_theta": 1e6, "rope_type": "default"},
+                    SLIDING: {"rope_theta": 1e4, "rope_type": "linear", "factor": 2.0},
+                }
+            },
+            "sliding_attention: rope_type = 'linear' is not supported",
+        ),
+        (GEMMA3, {"num_hidden_layers": 10**12}, "n_layers must be from 1 to 10000"),
+        (GEMMA3, {"hidden_size": 10**400}, "hidden_size must be from 1"),
+        (PHI2, {"qk_layernorm": True}, "qk_layernorm = True is not supported"),
+        (PHI2, {"hidden_act": "silu"}, "hidden_act = 'silu' is not supported"),
+        (PHI2, {"partial_rotary_factor": 0.02}, "must be even, got 1 of 80"),
+        (PHI2, {"num_key_value_heads": 5}, "32 attention heads can't share 5"),
+        (
+            {**GEMMA3, "architectures": ["Gemma3ForConditionalGeneration"]},
+            {},
+            "'Gemma3ForConditionalGeneration' is not supported; supported: .*Gemma3ForCausalLM",
+        ),
+    ],
+)
+def test_gemma_and_phi_that_are_not_computed_are_refused(values, changes, message):
+    with pytest.raises(FormatError, match=message):
+        parse_config({**values, **changes})

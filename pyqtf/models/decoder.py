@@ -43,7 +43,7 @@ class Decoder:
         self.weights = weights
         no_angles = np.empty((0, 0), np.float32)
         # Of all layers, and of those that slide, where these turn otherwise.
-        self._angles = {local: (no_angles, no_angles) for local in (False, True)}
+        self._angles = dict.fromkeys((False, True), (no_angles, no_angles))
 
     def __call__(
         self,

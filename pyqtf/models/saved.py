@@ -26,7 +26,7 @@ from pyqtf.models.rope import RopeScaling
 from pyqtf.models.weights import Weights, assemble, part_shapes
 
 # Changes with the layout of packed matrices: a file of another layout would give wrong numbers.
-_FORMAT = "pyqtf 2"
+_FORMAT = "pyqtf 3"
 
 _TOKENIZER = "tokenizer.json"
 
@@ -45,6 +45,8 @@ class SavedHeader:
         The bytes of its ``tokenizer.json``.
     special : dict
         ``bos_token``, ``eos_token`` and ``chat_template``, None where there is none.
+    eos_token_ids : tuple of int
+        The tokens that end a generated text.
     """
 
     name: str
@@ -52,6 +54,7 @@ class SavedHeader:
     config: ModelConfig
     tokenizer: NDArray[np.uint8]
     special: dict[str, Any]
+    eos_token_ids: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,7 @@ def write_saved(path: str | os.PathLike[str], model: SavedModel) -> None:
         "config": asdict(model.config),
         "matrices": formats,
         "special": model.special,
+        "eos_token_ids": model.eos_token_ids,
         "fingerprint": model.weights.fingerprint,
     }
     text = json.dumps(facts)
@@ -175,7 +179,8 @@ def _header(facts: dict[str, Any], tensors: dict[str, Tensor]) -> SavedHeader:
         raise FormatError(f"quant is {quant!r:.80}, expected one of {', '.join(QUANTS)}")
     config = _config(facts["config"])
     tokenizer = tensors[_TOKENIZER].array()
-    return SavedHeader(facts["name"], quant, config, tokenizer, facts["special"])
+    eos_ids = tuple(facts["eos_token_ids"])
+    return SavedHeader(facts["name"], quant, config, tokenizer, facts["special"], eos_ids)
 
 
 def _assemble(facts: dict[str, Any], header: SavedHeader, tensors: dict[str, Tensor]) -> Weights:
