@@ -29,10 +29,11 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from peers_report import read_results, steady, write_report
+from peers_report import least, read_results, steady, write_report
 
 import pyqtf
 from pyqtf import _core, bundled
@@ -85,10 +86,8 @@ class Process:
             text=True,
         )
 
-    def __enter__(self) -> Process:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """End it."""
         self._process.communicate()
 
     def ask(self, do: str, **task: Any) -> dict[str, Any]:
@@ -149,7 +148,7 @@ class Benchmark:
         if tool not in PREPARED or own.exists():
             return {}
         part = own.with_name(own.name + ".part")
-        with self.start(tool) as process:
+        with closing(self.start(tool)) as process:
             answer = process.ask(
                 "prepare", tool=tool, folder=str(self.folder), own=str(part), kind=kind
             )
@@ -203,21 +202,28 @@ class Benchmark:
                 self.round(peer, processes, tools)
         finally:
             for process in processes.values():
-                process.__exit__()
+                process.close()
 
     def round(
         self, peer: str, processes: dict[str, Process], tools: dict[str, dict[str, Any]]
     ) -> None:
-        """Let every tool take its turn once."""
+        """Let every tool take its turn once, unless the machine is slowed down already."""
+
+        def limit() -> float:
+            return float(processes["limit"].ask("limit", kind=self.args.limit)["limit"])
+
+        limits = [limit()]
+        if limits[0] < least(self.results, self.key):
+            time.sleep(PAUSE)
+            return
         names = sorted(tools, reverse=len(self.results["rounds"]) % 2 == 0)
-        limits = [processes["limit"].ask("limit", kind=self.args.limit)["limit"]]
         made = {}
         for name in names:
             time.sleep(PAUSE)
             made[name] = {**tools[name], **processes[name].ask(self.args.task)}
             if "not_measured" in made[name]:
                 raise SystemExit(f"{name}: {made[name]['not_measured']}")
-        limits.append(processes["limit"].ask("limit", kind=self.args.limit)["limit"])
+        limits.append(limit())
         one = {"key": self.key, "peer": peer, "tools": made, "limit": limits}
         self.results["rounds"].append(one)
         self.save()
@@ -257,8 +263,8 @@ def main() -> None:
         "--steady",
         type=float,
         default=0.0,
-        help="where others use the machine: count the rounds alone whose limit stayed above this\n"
-        "share of the highest",
+        help="where others use the machine: wait until its limit is above this share of its\n"
+        "highest, and count the rounds alone where it stays there",
     )
     parser.add_argument("--isa", choices=ISA_SETTINGS, default=_core.cpu_info()["isa"])
     parser.add_argument("--threads", type=int, default=_core.cpu_info()["threads"])

@@ -56,11 +56,17 @@ def keys(results: Results) -> list[dict[str, Any]]:
     return found
 
 
+def least(results: Results, key: dict[str, Any]) -> float:
+    """Return the limit below which a round doesn't count: a share of the setting's highest."""
+    same = [one for one in results["rounds"] if one["key"] == key]
+    return float(key["steady"] * max((max(one["limit"]) for one in same), default=0.0))
+
+
 def steady(results: Results, key: dict[str, Any]) -> list[dict[str, Any]]:
     """Return a setting's rounds, without those in which the machine was slowed down."""
-    rounds = [one for one in results["rounds"] if one["key"] == key]
-    least = key["steady"] * max((max(one["limit"]) for one in rounds), default=0.0)
-    return [one for one in rounds if min(one["limit"]) >= least]
+    bound = least(results, key)
+    same = [one for one in results["rounds"] if one["key"] == key]
+    return [one for one in same if min(one["limit"]) >= bound]
 
 
 def rows(results: Results, key: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -65,7 +65,8 @@ class Worker:
 
         if kind == "memory" and self.buffer is None:
             self.buffer = np.ones(2**28, np.uint8)
-        return {"limit": _core.limit(kind, 0.05, self.buffer)[1]}
+        # The best of three: a thread that was asleep may first have to find a free CPU.
+        return {"limit": max(_core.limit(kind, 0.05, self.buffer)[1] for _ in range(3))}
 
 
 def main() -> None:
