@@ -223,6 +223,7 @@ static qtf_status read_root(qtf_builder *b) {
         status = qtf_fail(b->error, QTF_UNSUPPORTED,
                           "pre_tokenizer has no ByteLevel; byte-level BPE is supported");
     }
+    b->tokenizer->n_model = b->tokenizer->bpe.n_tokens;
     if (status == QTF_OK) {
         status = qtf_read_added(b, qtf_json_get(doc, 0, "added_tokens"));
     }

@@ -130,6 +130,7 @@ qtf_status qtf_tokenizer_from_tiktoken(const char *text, size_t n, qtf_split spl
         r.line = 1;
         status = fail(&r, "is missing");
     }
+    t->n_model = t->bpe.n_tokens;
     if (status == QTF_OK) {
         status = add_merges(&t->bpe, error);
     }

@@ -22,6 +22,7 @@ typedef struct qtf_encoder qtf_encoder;
 typedef struct {
     qtf_bpe bpe;
     qtf_added added;
+    size_t n_model;   /* tokens of the model's own vocabulary, before any was added */
     uint8_t *special; /* [n_ids] 1 for special tokens */
     bool nfc;
     bool prefix_space; /* a piece that does not start with a space gets one */

@@ -201,6 +201,17 @@ static PyObject *tokenizer_special_ids(PyObject *self, PyObject *unused) {
     return ids;
 }
 
+static PyObject *tokenizer_vocab_size(PyObject *self, PyObject *unused) {
+    (void)unused;
+    return PyLong_FromSize_t(((qtf_py_tokenizer_object *)self)->tokenizer->n_model);
+}
+
+static PyObject *tokenizer_template(PyObject *self, PyObject *unused) {
+    (void)unused;
+    const qtf_tokenizer *tokenizer = ((qtf_py_tokenizer_object *)self)->tokenizer;
+    return Py_BuildValue("ii", tokenizer->n_before, tokenizer->n_behind);
+}
+
 static Py_ssize_t tokenizer_length(PyObject *self) {
     return (Py_ssize_t)((qtf_py_tokenizer_object *)self)->tokenizer->bpe.n_tokens;
 }
@@ -219,6 +230,10 @@ static PyMethodDef methods[] = {
     {"token_to_id", tokenizer_token_to_id, METH_O, "token_to_id(spelling) -> id or None"},
     {"vocab", tokenizer_vocab, METH_NOARGS, "vocab() -> dict from spelling to id"},
     {"special_ids", tokenizer_special_ids, METH_NOARGS, "special_ids() -> ids, ascending"},
+    {"vocab_size", tokenizer_vocab_size, METH_NOARGS,
+     "vocab_size() -> number of tokens without the added ones"},
+    {"template", tokenizer_template, METH_NOARGS,
+     "template() -> how many tokens it puts before and behind a text"},
     {NULL, NULL, 0, NULL},
 };
 

@@ -116,6 +116,13 @@ def _read_vocab(path: Path) -> dict[str, int]:
     return vocab
 
 
+def tokenizer_file(path: Path) -> Path:
+    """Return the ``tokenizer.model`` of a folder that has nothing better, else the path itself."""
+    better = ("tokenizer.json", "vocab.json")
+    model = path / "tokenizer.model"
+    return path if any((path / name).exists() for name in better) or not model.exists() else model
+
+
 def tokenizer_json(path: Path) -> bytes:
     """Return the contents of a ``tokenizer.json``, made up from GPT-2's two files if need be."""
     if not path.is_dir():
@@ -128,12 +135,13 @@ def tokenizer_json(path: Path) -> bytes:
         special = [token for token in ("<|endoftext|>",) if token in tokens]
         return json.dumps(byte_level_json(tokens, _read_merges(merges), special=special)).encode()
     raise FileNotFoundError(
-        f"{path}: expected tokenizer.json, or vocab.json and merges.txt, in this folder"
+        f"{path}: expected tokenizer.json, vocab.json and merges.txt, or Llama 3's "
+        "tokenizer.model in this folder"
     )
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """Return what ``tokenizer_config.json`` adds: BOS, EOS and the chat templates.
+    """Return what ``tokenizer_config.json`` adds: named tokens, padding, the chat templates.
 
     A ``chat_template.jinja`` in the same folder wins over the template in the file.
     """
@@ -159,5 +167,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     return {
         "bos_token": token("bos_token"),
         "eos_token": token("eos_token"),
+        "pad_token": token("pad_token"),
+        "padding_side": config.get("padding_side", "right"),
         "chat_template": chat,
     }

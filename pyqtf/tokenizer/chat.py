@@ -82,8 +82,10 @@ def render_chat(
         raise ValueError(
             "this tokenizer has no chat template: it belongs to a base model; pass chat_template="
         )
-    if isinstance(conversation, (str, Mapping)):
-        raise TypeError("conversation: expected a list of messages")
+    if isinstance(conversation, (str, Mapping)) or not all(
+        isinstance(message, Mapping) for message in conversation
+    ):
+        raise TypeError("conversation: expected a list of messages, each with a role and content")
     try:
         return str(_compile(template).render(messages=list(conversation), tools=tools, **variables))
     except TemplateError as error:

@@ -5,23 +5,29 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pyqtf import _core
 from pyqtf.formats import read_gguf
-from pyqtf.tokenizer._files import byte_alphabet, byte_level_json, read_config, tokenizer_json
+from pyqtf.tokenizer._files import (
+    byte_alphabet,
+    byte_level_json,
+    read_config,
+    tokenizer_file,
+    tokenizer_json,
+)
 from pyqtf.tokenizer._gguf import read_vocabulary
 from pyqtf.tokenizer._tiktoken import read_tiktoken
 from pyqtf.tokenizer.chat import render_chat
-from pyqtf.tokenizer.stream import StreamDecoder
+from pyqtf.tokenizer.codec import Codec
+from pyqtf.tokenizer.layout import CHAT_OPTIONS, Encoding, Layout, refuse_options
+from pyqtf.tokenizer.special import SpecialId, SpecialToken
 
-Ids: TypeAlias = "NDArray[np.integer[Any]] | Iterable[int]"
 
-
-class Tokenizer:
+class Tokenizer(Codec):
     """A byte-level BPE tokenizer, as a ``tokenizer.json`` describes it.
 
     Make one with :meth:`from_file` or :meth:`from_json`. It may be used from several threads at
@@ -31,8 +37,9 @@ class Tokenizer:
     ----------
     core
         The tables, in C.
-    bos_token, eos_token
-        The tokens that begin and end a text, by their spelling; None where the model has none.
+    bos_token, eos_token, pad_token
+        The tokens that begin, end and fill up a text, by their spelling; None where the model has
+        none. They may be set later, too, and so may their ids, such as ``pad_token_id``.
     chat_template
         The Jinja template that lays out a chat, or several by name; None for models without one.
 
@@ -46,29 +53,25 @@ class Tokenizer:
     'the cat and the hat'
     """
 
+    bos_token, bos_token_id = SpecialToken(), SpecialId()
+    eos_token, eos_token_id = SpecialToken(), SpecialId()
+    pad_token, pad_token_id = SpecialToken(), SpecialId()
+
     def __init__(
         self,
         core: _core.Tokenizer,
         *,
         bos_token: str | None = None,
         eos_token: str | None = None,
+        pad_token: str | None = None,
         chat_template: str | dict[str, str] | None = None,
     ) -> None:
-        self._core = core
+        super().__init__(core)
         self.chat_template = chat_template
-        self._vocab: dict[str, int] | None = None
         self.bos_token = bos_token
         self.eos_token = eos_token
-        self.bos_token_id = self._special_id("bos_token", bos_token)
-        self.eos_token_id = self._special_id("eos_token", eos_token)
-
-    def _special_id(self, name: str, token: str | None) -> int | None:
-        if token is None:
-            return None
-        found = self._core.token_to_id(token)
-        if found is None:
-            raise ValueError(f"{name} is {token!r}, which is not in the vocabulary")
-        return found
+        self.pad_token = pad_token
+        self.padding_side = "right"
 
     @classmethod
     def from_file(cls, path: str | Path, *, encoding: str | None = None) -> Tokenizer:
@@ -79,9 +82,10 @@ class Tokenizer:
         path
             A ``tokenizer.json``, a folder that holds one, a folder that holds GPT-2's
             ``vocab.json`` and ``merges.txt``, a GGUF file, a tiktoken file such as
-            ``cl100k_base.tiktoken``, or Llama 3's ``tokenizer.model``. A
-            ``tokenizer_config.json`` beside the first three says which tokens begin and end a
-            text and how a chat is laid out.
+            ``cl100k_base.tiktoken``, or Llama 3's ``tokenizer.model`` or a folder that holds it.
+            A ``tokenizer_config.json`` beside the first three says which tokens begin and end a
+            text and how a chat is laid out. A tiktoken file has no template: nothing is added to
+            a text.
         encoding
             For a tiktoken file, which encoding it is of when its name doesn't say.
 
@@ -98,13 +102,26 @@ class Tokenizer:
             if gguf is not None:
                 vocabulary = read_vocabulary(gguf.metadata)
                 return cls.from_json(vocabulary.json, **vocabulary.special)
+            config = read_config(path if path.is_dir() else path.parent)
+            path = tokenizer_file(path)
+            pad, side = config.pop("pad_token"), config.pop("padding_side")
             if encoding or path.suffix == ".tiktoken" or path.name == "tokenizer.model":
                 core, named = read_tiktoken(path, encoding)
-                return cls(core, bos_token=named.bos, eos_token=named.eos)
-            config = read_config(path if path.is_dir() else path.parent)
-            return cls.from_json(tokenizer_json(path), **config)
+                tokenizer = cls(
+                    core,
+                    bos_token=named.bos,
+                    eos_token=named.eos,
+                    chat_template=config["chat_template"],
+                )
+            else:
+                tokenizer = cls.from_json(tokenizer_json(path), **config)
+            # Some models name a pad token that no text can hold; they only lack one.
+            if pad is not None and tokenizer.convert_tokens_to_ids(pad) is not None:
+                tokenizer.pad_token = pad
+            tokenizer.padding_side = side
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
+        return tokenizer
 
     @classmethod
     def from_json(
@@ -113,6 +130,7 @@ class Tokenizer:
         *,
         bos_token: str | None = None,
         eos_token: str | None = None,
+        pad_token: str | None = None,
         chat_template: str | dict[str, str] | None = None,
     ) -> Tokenizer:
         """Make a tokenizer from the contents of a ``tokenizer.json``.
@@ -127,6 +145,7 @@ class Tokenizer:
             _core.Tokenizer(data),
             bos_token=bos_token,
             eos_token=eos_token,
+            pad_token=pad_token,
             chat_template=chat_template,
         )
 
@@ -143,47 +162,104 @@ class Tokenizer:
         tokens = [*byte_alphabet(), *("".join(merge) for merge in merges)]
         return json.dumps(byte_level_json({token: i for i, token in enumerate(tokens)}, merges))
 
-    def __len__(self) -> int:
-        """Return the number of tokens, added ones included."""
-        return len(self._core)
-
     def __repr__(self) -> str:
         return f"Tokenizer({len(self)} tokens, bos={self.bos_token!r}, eos={self.eos_token!r})"
 
     def __call__(
         self,
-        text: str | Sequence[str],
+        text: str | bytes | Iterable[str | bytes],
+        text_pair: None = None,
         *,
         add_special_tokens: bool = True,
+        padding: bool | str = False,
+        truncation: bool | str | None = None,
+        max_length: int | None = None,
+        padding_side: str | None = None,
+        return_tensors: str | None = None,
+        return_attention_mask: bool | None = None,
         return_offsets_mapping: bool = False,
-    ) -> dict[str, Any]:
+        **options: Any,
+    ) -> Encoding:
         """Encode a text, or a list of them, the way ``transformers`` spells it.
+
+        Parameters
+        ----------
+        text
+            A text or several; neither pairs of texts nor texts cut into words.
+        text_pair
+            None.
+        add_special_tokens
+            Put round each text what the tokenizer's template asks for.
+        padding, truncation, max_length, padding_side, return_tensors
+            As in :class:`pyqtf.tokenizer.layout.Layout`; by default the side is the tokenizer's
+            `padding_side`. Padding needs a `pad_token`.
+        return_attention_mask
+            False leaves the mask out.
+        return_offsets_mapping
+            Tell where each token stands in its text.
+        **options
+            Other options of transformers, accepted where they ask for nothing.
 
         Returns
         -------
-        dict
-            ``input_ids``: int32 [T]; with `return_offsets_mapping` also ``offset_mapping``: int64
-            [T, 2], in characters (see :meth:`encode_offsets`). Lists of such arrays for a list of
-            texts.
+        Encoding
+            A dict of ``input_ids``: int32 [T]; ``attention_mask``: int32 [T], 1 for a token and 0
+            for padding; with `return_offsets_mapping` also ``offset_mapping``: int64 [T, 2], in
+            characters (see :meth:`encode_offsets`). Lists of such arrays for several texts; with
+            ``return_tensors="np"`` int64 [texts, T] for one text, too.
+
+        Raises
+        ------
+        TypeError
+            `text` is something else, or an option asks for what isn't supported.
+        ValueError
+            An option has a wrong value, or a text is not UTF-8.
 
         Examples
         --------
-        >>> tokenizer = Tokenizer.from_json(Tokenizer.example_json())
-        >>> tokenizer("the hat", return_offsets_mapping=True)["offset_mapping"].tolist()
+        >>> tokenizer = Tokenizer.from_json(Tokenizer.example_json(), pad_token="!")
+        >>> tokenizer("the hat", return_offsets_mapping=True).offset_mapping.tolist()
         [[0, 3], [4, 4], [4, 5], [5, 7]]
+        >>> found = tokenizer(["the hat", "at"], padding=True, return_tensors="np")
+        >>> found["input_ids"].tolist()
+        [[257, 220, 71, 258], [258, 0, 0, 0]]
+        >>> found["attention_mask"].sum(axis=1).tolist()
+        [4, 1]
         """
-        alone = isinstance(text, (str, bytes))
-        texts = [text] if isinstance(text, (str, bytes)) else list(text)
-        found: dict[str, list[Any]]
-        if not return_offsets_mapping:
-            found = {"input_ids": [*self.encode_batch(texts, add_special_tokens)]}
-        else:
+        _refuse_pair("text_pair", text_pair)
+        refuse_options("tokenizer(...)", options)
+        side = padding_side or self.padding_side
+        layout = Layout(padding, truncation, max_length, side, return_tensors)
+        texts = _texts(text)
+        rows: dict[str, list[NDArray[Any]]] = {}
+        if return_offsets_mapping:
             pairs = [self.encode_offsets(part, add_special_tokens) for part in texts]
-            found = {
-                "input_ids": [ids for ids, _ in pairs],
-                "offset_mapping": [offsets for _, offsets in pairs],
+            rows["input_ids"] = [ids for ids, _ in pairs]
+            rows["offset_mapping"] = [offsets for _, offsets in pairs]
+        else:
+            rows["input_ids"] = self.encode_batch(texts, add_special_tokens)
+        around = self._core.template() if add_special_tokens else (0, 0)
+        rows = {name: [layout.cut(row, around) for row in part] for name, part in rows.items()}
+        if return_attention_mask is not False:
+            rows["attention_mask"] = [np.ones_like(row) for row in rows["input_ids"]]
+        pad = self._filler() if layout.pads else 0
+        found = Encoding(
+            {
+                name: layout.arrange(part, pad if name == "input_ids" else 0)
+                for name, part in rows.items()
             }
-        return {name: values[0] for name, values in found.items()} if alone else found
+        )
+        if isinstance(text, (str, bytes)) and return_tensors is None:
+            return Encoding({name: part[0] for name, part in found.items()})
+        return found
+
+    def _filler(self) -> int:
+        if self.pad_token_id is None:
+            raise ValueError(
+                "padding: this tokenizer has no pad_token; set one first, for instance "
+                "tokenizer.pad_token = tokenizer.eos_token"
+            )
+        return self.pad_token_id
 
     def encode(
         self,
@@ -191,7 +267,8 @@ class Tokenizer:
         add_special_tokens: bool = False,
         *,
         split_special_tokens: bool = False,
-    ) -> NDArray[np.int32]:
+        **options: Any,
+    ) -> NDArray[Any]:
         """Return the ids of a text.
 
         Parameters
@@ -200,9 +277,11 @@ class Tokenizer:
             Any text; bytes must be UTF-8.
         add_special_tokens
             Put round it what the tokenizer's template asks for (a BOS, say). Qwen2's asks for
-            nothing.
+            nothing. Unlike transformers' `encode`, this one does so only when told to.
         split_special_tokens
             Treat special tokens in the text, such as ``<|endoftext|>``, as ordinary text.
+        **options
+            Those of ``tokenizer(...)``, whose ``input_ids`` these are then.
 
         Returns
         -------
@@ -212,100 +291,49 @@ class Tokenizer:
         Raises
         ------
         TypeError
-            `text` is neither str nor bytes.
+            `text` is neither str nor bytes, or an option is not known.
         ValueError
             It holds a lone surrogate or is not UTF-8.
         """
-        return self._core.encode(text, add_special_tokens, split_special_tokens)
+        if not isinstance(add_special_tokens, (bool, np.bool_)):
+            raise TypeError(
+                f"add_special_tokens={add_special_tokens!r:.80}: expected True or False; pairs of "
+                "texts are not supported"
+            )
+        if options and split_special_tokens:
+            refuse_options("encode with split_special_tokens", options)
+        if options:
+            found = self(text, add_special_tokens=add_special_tokens, **options)
+            return cast("NDArray[Any]", found["input_ids"])
+        return self._core.encode(text, bool(add_special_tokens), split_special_tokens)
 
-    def encode_offsets(
-        self,
-        text: str | bytes,
-        add_special_tokens: bool = False,
-        *,
-        split_special_tokens: bool = False,
-        unit: Literal["characters", "bytes"] = "characters",
-    ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-        """Return the ids of a text and where each token stands in it.
-
-        Parameters are those of :meth:`encode`, and
-
-        unit
-            Count characters of the text, or bytes of its UTF-8. In characters, a token that is a
-            part of a character gets the whole of it.
-
-        Returns
-        -------
-        ids
-            int32 [T].
-        offsets
-            int64 [T, 2]: start and end of each token; 0, 0 for one that the template added. A
-            character that NFC rewrote together with its neighbours gets the span of all of them.
+    def tokenize(
+        self, text: str | bytes, pair: None = None, add_special_tokens: bool = False, **options: Any
+    ) -> list[str]:
+        """Return the spelling of each token of a text; parameters as for `encode`.
 
         Examples
         --------
         >>> tokenizer = Tokenizer.from_json(Tokenizer.example_json())
-        >>> tokenizer.encode_offsets("theé")[1].tolist()
-        [[0, 3], [3, 4], [3, 4]]
-        >>> tokenizer.encode_offsets("theé", unit="bytes")[1].tolist()
-        [[0, 3], [3, 4], [4, 5]]
+        >>> tokenizer.tokenize("the cat")
+        ['the', 'Ġ', 'c', 'at']
         """
-        if unit not in ("characters", "bytes"):
-            raise ValueError(f"unit: expected 'characters' or 'bytes', got {unit!r}")
-        return self._core.encode_offsets(
-            text, add_special_tokens, split_special_tokens, unit == "characters"
-        )
-
-    def encode_batch(
-        self,
-        texts: Iterable[str | bytes],
-        add_special_tokens: bool = False,
-        *,
-        split_special_tokens: bool = False,
-    ) -> list[NDArray[np.int32]]:
-        """Return the ids of each text; the work is shared among threads.
-
-        Parameters and errors are those of :meth:`encode`.
-        """
-        if isinstance(texts, (str, bytes)):
-            raise TypeError(f"texts: expected a list of texts, got one {type(texts).__name__}")
-        return self._core.encode_batch(tuple(texts), add_special_tokens, split_special_tokens)
-
-    def decode(self, ids: Ids | int, *, skip_special_tokens: bool = False) -> str:
-        """Return the text of some ids.
-
-        Bytes that are not UTF-8, as at a cut inside a character, become U+FFFD.
-
-        Raises
-        ------
-        ValueError
-            An id is not in the vocabulary.
-        """
-        array = _id_array([ids] if isinstance(ids, (int, np.integer)) else ids)
-        return self._core.decode(array, skip_special_tokens).decode("utf-8", "replace")
-
-    def stream(self, *, skip_special_tokens: bool = False) -> StreamDecoder:
-        """Return a decoder for ids that come one at a time.
-
-        Examples
-        --------
-        >>> tokenizer = Tokenizer.from_json(Tokenizer.example_json())
-        >>> stream = tokenizer.stream()
-        >>> [stream.feed(i) for i in tokenizer.encode("the é!")]
-        ['the', ' ', '', 'é', '!']
-        >>> stream.finish()
-        ''
-        """
-        return StreamDecoder(self._core, skip_special_tokens)
+        _refuse_pair("pair", pair)
+        refuse_options("tokenize", options)
+        return self.convert_ids_to_tokens(self.encode(text, add_special_tokens))
 
     def apply_chat_template(
         self,
-        conversation: Sequence[Mapping[str, Any]],
+        conversation: Sequence[Mapping[str, Any]] | Sequence[Sequence[Mapping[str, Any]]],
         tools: Sequence[Any] | None = None,
         *,
         chat_template: str | None = None,
         add_generation_prompt: bool = False,
         tokenize: bool = True,
+        padding: bool | str = False,
+        truncation: bool | str | None = None,
+        max_length: int | None = None,
+        return_tensors: str | None = None,
         return_dict: bool = True,
         **variables: Any,
     ) -> Any:
@@ -314,7 +342,7 @@ class Tokenizer:
         Parameters
         ----------
         conversation
-            Messages: mappings with ``role`` and ``content``.
+            Messages: mappings with ``role`` and ``content``; or a list of such conversations.
         tools
             Tools the model may call, as JSON schemas.
         chat_template
@@ -323,18 +351,22 @@ class Tokenizer:
             End with the beginning of the assistant's answer.
         tokenize
             Return ids, not text.
+        padding, truncation, max_length, return_tensors
+            For the ids, as for ``tokenizer(...)``.
         return_dict
-            Wrap the ids: ``{"input_ids": ids}``.
+            Return what ``tokenizer(...)`` does; False: its ``input_ids`` alone.
         **variables
             Further variables of the template, such as ``enable_thinking``.
 
         Returns
         -------
-        dict, numpy.ndarray or str
-            As `return_dict` and `tokenize` say.
+        Encoding, numpy.ndarray or str
+            As `return_dict` and `tokenize` say; lists of arrays or texts for several conversations.
 
         Raises
         ------
+        TypeError
+            `conversation` is something else, or an option asks for what isn't supported.
         ValueError
             There is no template, it is broken, or it refuses the conversation.
 
@@ -347,60 +379,50 @@ class Tokenizer:
         >>> tokenizer.apply_chat_template([{"role": "user", "content": "the cat"}], tokenize=False)
         'user: the cat\n'
         """
+        refuse_options(
+            "apply_chat_template", {n: variables.pop(n) for n in CHAT_OPTIONS & variables.keys()}
+        )
         special = {"bos_token": self.bos_token, "eos_token": self.eos_token}
-        text = render_chat(
-            self.chat_template,
-            conversation,
-            chosen=chat_template,
-            tools=tools,
-            add_generation_prompt=add_generation_prompt,
-            **{name: token for name, token in special.items() if token is not None},
-            **variables,
-        )
+        special["pad_token"] = self.pad_token
+        variables |= {name: token for name, token in special.items() if token is not None}
+        several = bool(conversation) and isinstance(conversation[0], (list, tuple))
+        texts = [
+            render_chat(
+                self.chat_template,
+                one,
+                chosen=chat_template,
+                tools=tools,
+                add_generation_prompt=add_generation_prompt,
+                **variables,
+            )
+            for one in cast("Any", conversation if several else [conversation])
+        ]
         if not tokenize:
-            return text
-        ids = self.encode(text)
-        return {"input_ids": ids} if return_dict else ids
-
-    def token_bytes(self, token_id: int) -> bytes:
-        """Return the bytes that one token stands for; ValueError when no token has the id."""
-        return self._core.token_bytes(int(token_id))
-
-    def convert_ids_to_tokens(self, ids: Ids) -> list[str]:
-        """Return the spelling of each token in the vocabulary (``Ġ`` is a space).
-
-        Raises
-        ------
-        ValueError
-            An id is not in the vocabulary.
-        """
-        return [self._core.id_to_token(i) for i in _id_array(ids).tolist()]
-
-    def convert_tokens_to_ids(self, tokens: Iterable[str]) -> list[int | None]:
-        """Return the id of each spelling, None where the vocabulary lacks it."""
-        return [self._core.token_to_id(token) for token in tokens]
-
-    @property
-    def vocab(self) -> dict[str, int]:
-        """From the spelling of every token to its id, added tokens included."""
-        if self._vocab is None:
-            self._vocab = self._core.vocab()
-        return self._vocab
-
-    @property
-    def all_special_ids(self) -> list[int]:
-        """The ids of the special tokens, ascending."""
-        return self._core.special_ids()
-
-
-def _id_array(ids: Ids) -> NDArray[np.int64]:
-    """Return ids as int64 [T]; TypeError for anything but integers."""
-    array = np.asarray(ids if isinstance(ids, np.ndarray) else list(ids))
-    if array.size == 0:
-        return np.zeros(0, np.int64)
-    if array.dtype.kind not in "iu" or array.ndim != 1:
-        raise TypeError(
-            f"ids: expected a flat sequence of integers, got {array.ndim} dimensions of "
-            f"{array.dtype}"
+            return texts if several else texts[0]
+        found = self(
+            texts if several else texts[0],
+            add_special_tokens=False,
+            padding=padding,
+            truncation=truncation,
+            max_length=max_length,
+            return_tensors=return_tensors,
         )
-    return np.ascontiguousarray(array, np.int64)
+        return found if return_dict else found["input_ids"]
+
+
+def _refuse_pair(name: str, value: object) -> None:
+    if value is not None:
+        raise TypeError(f"{name}={value!r:.80}: pairs of texts are not supported; join them first")
+
+
+def _texts(text: object) -> list[str | bytes]:
+    """Return one text or several as a list; TypeError for anything else."""
+    several = [text] if isinstance(text, (str, bytes)) else text
+    if not isinstance(several, Iterable) or isinstance(several, Mapping):
+        raise TypeError(f"text: expected a text or a list of texts, got {type(text).__name__}")
+    texts = list(several)
+    for part in texts:
+        if not isinstance(part, (str, bytes)):
+            hint = "; join pairs of texts and words first" * isinstance(part, (list, tuple))
+            raise TypeError(f"text: expected texts in the list, got {part!r:.80}{hint}")
+    return texts
