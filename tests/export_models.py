@@ -21,6 +21,7 @@ MODELS = {
     "mistral": {"family": "Mistral", "sliding_window": None},
     "olmo2": {"family": "Olmo2"},
     "gpt2": {"family": "GPT2", "kv": 4, "tied": True},
+    "phi": {"family": "Phi", "rope": {"partial_rotary_factor": 0.5}},
     "gpt_neox": {"family": "GPTNeoX", "kv": 4, "hidden_act": "gelu_new"},
 }  # fmt: skip
 

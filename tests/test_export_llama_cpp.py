@@ -48,7 +48,7 @@ def test_every_family_is_computed_as_llama_cpp_does(name, tmp_path):
     print(f"\n{name}: {np.exp(losses.nll.mean() - theirs.mean()) - 1:+.5%}, "
           f"{abs(losses.nll - theirs).max():.2g} at most")  # fmt: skip
     # llama.cpp looks GELU up in a table of half-precision numbers.
-    bound = 2e-3 if name.startswith("gpt") else 1e-4
+    bound = 2e-3 if name.startswith(("gpt", "phi")) else 1e-4
     assert abs(losses.nll - theirs).max() < bound
 
 

@@ -46,6 +46,11 @@ _NEOX_SIZES: _Sizes = {
     "rope_theta": ("rotary_emb_base", "rope.freq_base"),
     "rms_norm_eps": ("layer_norm_eps", "attention.layer_norm_epsilon"),
 }
+_PHI_SIZES: _Sizes = {
+    **_NEOX_SIZES,
+    "n_kv_heads": _SIZES["n_kv_heads"],
+    "rope_theta": _SIZES["rope_theta"],
+}
 # What llama.cpp takes for a key that is missing: another key, or a number.
 _DEFAULTS: dict[str, str | float] = {
     "attention.head_count_kv": "attention.head_count",
@@ -79,6 +84,7 @@ _ARCHITECTURES: Mapping[str, _Architecture] = {
     "olmo2": _Architecture("olmo2"),
     "gpt2": _Architecture("gpt2", _GPT2_SIZES, {"activation_function": "gelu_new"}),
     "gpt_neox": _Architecture("gptneox", _NEOX_SIZES, {"hidden_act": "gelu"}),
+    "phi": _Architecture("phi2", _PHI_SIZES, {"hidden_act": "gelu_new"}),
     # Written only: what is called llama is read as the first of that name.
     "mistral": _Architecture("llama"),
 }
@@ -159,8 +165,8 @@ def read_config(file: GGUF) -> ModelConfig:
         "tie_word_embeddings": HEAD not in file.tensors,
         **known.fixed,
     }
-    if family == "gpt_neox":
-        values |= _neox_values(metadata, values)
+    if family in ("gpt_neox", "phi"):
+        values |= _partial_values(metadata, values)
     if "rope_theta" in known.sizes:
         values["rope_scaling"] = _scaling_values(metadata)
     config = parse_config(values, str(file.path))
@@ -173,11 +179,13 @@ def read_config(file: GGUF) -> ModelConfig:
     return config
 
 
-def _neox_values(metadata: _Metadata, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields that only GPT-NeoX has."""
+def _partial_values(metadata: _Metadata, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of models that turn a part of each head, in both families' words."""
     width, n_heads = values["hidden_size"], values["num_attention_heads"]
+    part = metadata.number("rope.dimension_count") * n_heads / max(width, 1)
     return {
-        "rotary_pct": metadata.number("rope.dimension_count") * n_heads / max(width, 1),
+        "rotary_pct": part,
+        "partial_rotary_factor": part,
         "use_parallel_residual": metadata.get("use_parallel_residual", True),
     }
 

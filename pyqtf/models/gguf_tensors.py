@@ -24,6 +24,7 @@ _NAMES = {
     "norm": "output_norm.weight",
     "norm_bias": "output_norm.bias",
     "head": HEAD,
+    "head_bias": "output.bias",
     "attn_norm": "blk.{}.attn_norm.weight",
     "attn_norm_bias": "blk.{}.attn_norm.bias",
     "qkv": "blk.{}.attn_qkv.weight",
@@ -172,17 +173,23 @@ def gguf_names(config: ModelConfig) -> dict[str, str]:
     >>> gguf_names(config)["model.layers.0.self_attn.k_proj.weight"]
     'blk.0.attn_k.weight'
     """
-    family = FAMILIES[config.family]
-    names = {name: _NAMES[role] for role, (name, _) in family.model.items()}
-    for role, (name, _) in family.layer.items():
-        names |= {name.format(i): _NAMES[role].format(i) for i in range(config.n_layers)}
+    roles = {name: role for role, (name, _) in FAMILIES[config.family].model.items()}
+    names = {name: _NAMES[role] for name, role in roles.items()}
+    for i in range(config.n_layers):
+        names |= {name.format(i): _NAMES[role].format(i) for name, role in _layer(config).items()}
     return {name: names[name] for name in tensor_shapes(config)}
 
 
 def _layer_roles(config: ModelConfig) -> dict[str, str]:
-    """Return what each tensor of a layer is there for, by its Hugging Face name."""
+    """Return what each layer's tensors are there for, by their Hugging Face names."""
+    layer = _layer(config).items()
+    return {name.format(i): role for name, role in layer for i in range(config.n_layers)}
+
+
+def _layer(config: ModelConfig) -> dict[str, str]:
+    """Return the role of each name in the table of a layer, the first where it has more."""
     table = FAMILIES[config.family].layer.items()
-    return {name.format(i): role for role, (name, _) in table for i in range(config.n_layers)}
+    return {name: role for role, (name, _) in reversed([*table])}
 
 
 def _file_order(config: ModelConfig, role: str, n_rows: int) -> NDArray[np.int64] | None:
