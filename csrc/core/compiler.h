@@ -25,6 +25,11 @@
 #else
 #define QTF_X86 0
 #endif
+#if defined(__AARCH64EL__)
+#define QTF_AARCH64 1
+#else
+#define QTF_AARCH64 0
+#endif
 
 /*
  * QTF_TARGET_BEGIN("avx2,fma") … QTF_TARGET_END: the functions between them are compiled for these
@@ -34,9 +39,13 @@
 #if defined(__clang__)
 #define QTF_TARGET_BEGIN(isa)                                                                      \
     QTF_PRAGMA(clang attribute push(__attribute__((target(isa))), apply_to = function))
+#define QTF_TARGET_DOTPROD "dotprod"
+#define QTF_TARGET_I8MM "i8mm"
 #define QTF_TARGET_END QTF_PRAGMA(clang attribute pop)
 #else
 #define QTF_TARGET_BEGIN(isa) QTF_PRAGMA(GCC push_options) QTF_PRAGMA(GCC target(isa))
+#define QTF_TARGET_DOTPROD "arch=armv8.2-a+dotprod"
+#define QTF_TARGET_I8MM "arch=armv8.2-a+i8mm"
 #define QTF_TARGET_END QTF_PRAGMA(GCC pop_options)
 #endif
 

@@ -15,7 +15,11 @@
 #include <cpuid.h>
 #endif
 
-static const char *const isa_names[QTF_ISA_COUNT] = {"baseline", "avx2", "avx512vnni"};
+static const char *const isa_names[QTF_ISA_COUNT] = {
+    [QTF_ISA_BASELINE] = "baseline",         [QTF_ISA_AVX2] = "avx2",
+    [QTF_ISA_AVX512VNNI] = "avx512vnni",     [QTF_ISA_NEON] = "neon",
+    [QTF_ISA_NEON_DOTPROD] = "neon-dotprod", [QTF_ISA_NEON_I8MM] = "neon-i8mm",
+};
 
 const char *qtf_isa_name(qtf_isa isa) {
     return isa_names[isa];
@@ -72,7 +76,7 @@ const char *qtf_cpu_name(void) {
     name[48] = '\0';
     return name + strspn(name, " ");
 }
-#else
+#elif !QTF_AARCH64 /* which has cpu_aarch64.c */
 qtf_isa qtf_cpu_best_isa(void) {
     return QTF_ISA_BASELINE;
 }

@@ -4,15 +4,19 @@
 
 #include <stdbool.h>
 
-/* Instruction sets with kernels of their own, each a superset of the one before. */
+/* Instruction sets with kernels of their own; each is a superset of those before it that its
+ * processors have. */
 typedef enum {
     QTF_ISA_BASELINE = 0, /* portable C */
     QTF_ISA_AVX2,         /* AVX2, FMA, F16C */
     QTF_ISA_AVX512VNNI,   /* AVX-512 F, BW, DQ, VL, VNNI */
+    QTF_ISA_NEON,         /* every AArch64 */
+    QTF_ISA_NEON_DOTPROD, /* sdot */
+    QTF_ISA_NEON_I8MM,    /* usmmla, and sdot */
     QTF_ISA_COUNT
 } qtf_isa;
 
-/* "baseline", "avx2", "avx512vnni". */
+/* "baseline", "avx2", "avx512vnni", "neon", "neon-dotprod", "neon-i8mm". */
 const char *qtf_isa_name(qtf_isa isa);
 
 /* The isa called name; false if there is none. */
@@ -21,7 +25,8 @@ bool qtf_isa_from_name(const char *name, qtf_isa *isa);
 /* The best isa that both the processor and the operating system (XGETBV) support. */
 qtf_isa qtf_cpu_best_isa(void);
 
-/* The processor's brand string, "unknown" where it has none. Static memory. */
+/* The processor's brand string, or its implementer and part number (AArch64 Linux); "unknown" where
+ * it has none. Static memory. */
 const char *qtf_cpu_name(void);
 
 /*

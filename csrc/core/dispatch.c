@@ -15,6 +15,15 @@ void qtf_dispatch_init(void) {
 #if QTF_HAVE_AVX512VNNI
         [QTF_ISA_AVX512VNNI] = qtf_fill_avx512vnni,
 #endif
+#if QTF_HAVE_NEON
+        [QTF_ISA_NEON] = qtf_fill_neon,
+#endif
+#if QTF_HAVE_NEON_DOTPROD
+        [QTF_ISA_NEON_DOTPROD] = qtf_fill_neon_dotprod,
+#endif
+#if QTF_HAVE_NEON_I8MM
+        [QTF_ISA_NEON_I8MM] = qtf_fill_neon_i8mm,
+#endif
     };
     if (atomic_load(&active) >= 0) {
         return;

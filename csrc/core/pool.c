@@ -12,6 +12,8 @@
 
 #if QTF_X86
 #define cpu_relax() __builtin_ia32_pause()
+#elif QTF_AARCH64
+#define cpu_relax() __asm__ volatile("isb") /* "yield" takes no time at all */
 #else
 #define cpu_relax() ((void)0)
 #endif

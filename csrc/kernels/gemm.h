@@ -78,16 +78,16 @@ typedef struct {
         body(tile, n);                                                                             \
         break;
 #define QTF_CASES_2(body, tile) QTF_CASE_ROWS(body, tile, 1) QTF_CASE_ROWS(body, tile, 2)
+#define QTF_CASES_4(body, tile)                                                                    \
+    QTF_CASES_2(body, tile) QTF_CASE_ROWS(body, tile, 3) QTF_CASE_ROWS(body, tile, 4)
 #define QTF_CASES_6(body, tile)                                                                    \
-    QTF_CASES_2(body, tile)                                                                        \
-    QTF_CASE_ROWS(body, tile, 3)                                                                   \
-    QTF_CASE_ROWS(body, tile, 4)                                                                   \
+    QTF_CASES_4(body, tile)                                                                        \
     QTF_CASE_ROWS(body, tile, 5)                                                                   \
     QTF_CASE_ROWS(body, tile, 6)
+#define QTF_CASES_8(body, tile)                                                                    \
+    QTF_CASES_6(body, tile) QTF_CASE_ROWS(body, tile, 7) QTF_CASE_ROWS(body, tile, 8)
 #define QTF_CASES_12(body, tile)                                                                   \
-    QTF_CASES_6(body, tile)                                                                        \
-    QTF_CASE_ROWS(body, tile, 7)                                                                   \
-    QTF_CASE_ROWS(body, tile, 8)                                                                   \
+    QTF_CASES_8(body, tile)                                                                        \
     QTF_CASE_ROWS(body, tile, 9)                                                                   \
     QTF_CASE_ROWS(body, tile, 10)                                                                  \
     QTF_CASE_ROWS(body, tile, 11)                                                                  \

@@ -4,8 +4,9 @@
  *
  * Numeric contract: every vector is 16 lanes wide on every instruction set (vec.h), sums over k run
  * in ascending order in one accumulator per output, and lanes are added by one fixed tree. So the
- * number of rows in a call, the tile shape and the thread count never change a bit, and AVX2 and
- * AVX-512 give the same bits. The baseline, which has no fused multiply-add, differs by rounding.
+ * number of rows in a call, the tile shape and the thread count never change a bit, and AVX2,
+ * AVX-512 and NEON give the same bits. The baseline, which has no fused multiply-add, differs by
+ * rounding.
  */
 #ifndef QTF_KERNELS_H
 #define QTF_KERNELS_H
@@ -19,6 +20,9 @@
 /* Instruction sets this compiler and target can build. */
 #define QTF_HAVE_AVX2 QTF_X86
 #define QTF_HAVE_AVX512VNNI QTF_X86
+#define QTF_HAVE_NEON QTF_AARCH64
+#define QTF_HAVE_NEON_DOTPROD QTF_AARCH64
+#define QTF_HAVE_NEON_I8MM QTF_AARCH64
 
 /* Keys of a sequence are taken in tiles [64 i, 64 (i + 1)), counted from the sequence's first. */
 enum { QTF_KEY_TILE = 64 };
@@ -123,5 +127,8 @@ typedef struct qtf_kernels {
 void qtf_fill_baseline(qtf_kernels *table);
 void qtf_fill_avx2(qtf_kernels *table);
 void qtf_fill_avx512vnni(qtf_kernels *table);
+void qtf_fill_neon(qtf_kernels *table);
+void qtf_fill_neon_dotprod(qtf_kernels *table);
+void qtf_fill_neon_i8mm(qtf_kernels *table);
 
 #endif

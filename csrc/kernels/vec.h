@@ -1,9 +1,10 @@
 /*
  * A vector of 16 floats on every instruction set, so that bodies written once give the same lanes
  * and the same order of additions everywhere. Include it after defining one of QTF_VEC_BASELINE,
- * QTF_VEC_AVX2, QTF_VEC_AVX512 and inside QTF_TARGET_BEGIN … QTF_TARGET_END.
+ * QTF_VEC_AVX2, QTF_VEC_AVX512, QTF_VEC_NEON and inside QTF_TARGET_BEGIN … QTF_TARGET_END.
  *
- * vf_fma rounds once on AVX2 and AVX-512 and twice on the baseline; all else is IEEE single.
+ * vf_fma rounds once on AVX2, AVX-512 and NEON and twice on the baseline; all else is IEEE single.
+ * Which NaN comes out of an operation is the processor's choice.
  */
 #ifndef QTF_VEC_H
 #define QTF_VEC_H
@@ -123,6 +124,10 @@ typedef __m256 vf_part;
     _mm256_blendv_ps(a, value, _mm256_cmp_ps(x, bound, _CMP_LT_OQ))
 #define VFP_MASK_GREATER(a, b) (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_GT_OQ))
 
+#elif defined(QTF_VEC_NEON)
+
+#include "kernels/vec_neon.h"
+
 #elif defined(QTF_VEC_BASELINE)
 
 enum { VF_PARTS = 4, VF_LANES = 4 };
@@ -166,7 +171,7 @@ QTF_INLINE uint32_t vfp_mask_greater(vf_part a, vf_part b) {
 #define VFP_MASK_GREATER(a, b) vfp_mask_greater(a, b)
 
 #else
-#error "define QTF_VEC_BASELINE, QTF_VEC_AVX2 or QTF_VEC_AVX512 before including vec.h"
+#error "define QTF_VEC_BASELINE, _AVX2, _AVX512 or _NEON before including vec.h"
 #endif
 
 typedef struct {
@@ -276,6 +281,15 @@ QTF_INLINE void vf_store_i8(int8_t *p, vf a) {
     __m128i bytes =
         _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
     _mm_storeu_si128((__m128i *)p, bytes);
+}
+#elif defined(QTF_VEC_NEON)
+QTF_INLINE void vf_store_i16(int16_t *p, vf a) {
+    vst1q_s16(p, vfp_i16(a.p[0], a.p[1]));
+    vst1q_s16(p + 8, vfp_i16(a.p[2], a.p[3]));
+}
+QTF_INLINE void vf_store_i8(int8_t *p, vf a) {
+    vst1q_s8(p,
+             vcombine_s8(vmovn_s16(vfp_i16(a.p[0], a.p[1])), vmovn_s16(vfp_i16(a.p[2], a.p[3]))));
 }
 #else
 QTF_INLINE void vf_store_i16(int16_t *p, vf a) {
