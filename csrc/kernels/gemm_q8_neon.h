@@ -10,7 +10,7 @@
 #include "core/compiler.h"
 #include "kernels/gemm.h"
 
-enum { NEON_Q8_ROWS = 4 };
+enum { NEON_Q8_ROWS = 4, NEON_ZERO = 128 };
 
 /* Four k of one row, for four columns. */
 QTF_INLINE int8x16_t neon_four(const int8_t *x) {

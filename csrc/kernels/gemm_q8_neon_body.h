@@ -2,6 +2,7 @@
  * q8 products on NEON. A file includes this after the header of its instruction set, which defines
  *
  *   NEON_Q8_ROWS  most rows of a tile, 4 or 8, so that rows × vectors fit the registers;
+ *   NEON_ZERO     the byte of a weight that neon_dot takes as 0;
  *   neon_dot      the products' integer sums.
  *
  * Few rows take more columns at a time, which keeps as many sums apart.

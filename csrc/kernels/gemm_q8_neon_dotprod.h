@@ -7,7 +7,7 @@
 #include "core/compiler.h"
 #include "kernels/gemm.h"
 
-enum { NEON_Q8_ROWS = 8 };
+enum { NEON_Q8_ROWS = 8, NEON_ZERO = 128 };
 
 /* Assembly, because some compilers have the intrinsic only in files compiled for it throughout. */
 #define NEON_SDOT(acc, w, x, four)                                                                 \

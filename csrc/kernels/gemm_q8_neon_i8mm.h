@@ -10,7 +10,7 @@
 #include "core/compiler.h"
 #include "kernels/gemm.h"
 
-enum { NEON_Q8_ROWS = 8, NEON_Q8_PAIRS = NEON_Q8_ROWS / 2 };
+enum { NEON_Q8_ROWS = 8, NEON_Q8_PAIRS = NEON_Q8_ROWS / 2, NEON_ZERO = 0 };
 
 /* Assembly, because some compilers have the intrinsic only in files compiled for it throughout. */
 #define NEON_USMMLA(acc, w, x) __asm__("usmmla %0.4s, %1.16b, %2.16b" : "+w"(acc) : "w"(w), "w"(x))

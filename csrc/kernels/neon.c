@@ -15,10 +15,12 @@
 #include "kernels/gemm_f32_body.h"
 #include "kernels/gemm_q8_neon.h"
 
+#include "kernels/gemm_q4_neon_body.h"
 #include "kernels/gemm_q8_neon_body.h"
 #include "kernels/gemm_quantise_body.h"
 #include "kernels/layers_body.h"
 #include "kernels/loss_body.h"
+#include "kernels/q4_quantise_body.h"
 
 static void qtf_exp_f32__neon(const float *x, float *out, size_t n) {
     exp_f32_body(x, out, n);
@@ -26,6 +28,14 @@ static void qtf_exp_f32__neon(const float *x, float *out, size_t n) {
 
 static void qtf_gemm_q8__neon(const qtf_tile *tile) {
     switch (tile->rows) { QTF_CASES_4(neon_q8_rows, tile) }
+}
+
+static void q4_pass(const neon_q4_pass *pass) {
+    switch (pass->rows) { QTF_CASES_4(neon_q4_rows, pass) }
+}
+
+static void qtf_gemm_q4__neon(const qtf_tile *tile) {
+    neon_q4_tile(tile, q4_pass);
 }
 
 static void qtf_gemm_f32__neon(const qtf_tile *tile) {
@@ -39,6 +49,15 @@ static int qtf_quantise_row__neon(const float *x, int64_t k, int64_t group, void
 
 static float qtf_quantise_i8__neon(const float *x, int64_t n, int8_t *q) {
     return quantise_i8_body(x, n, q);
+}
+
+static int qtf_quantise_row_q4__neon(const float *x, int64_t k, int8_t *q, float *scales,
+                                     int32_t *starts) {
+    return quantise_row_q4_body(x, k, q, scales, starts);
+}
+
+static int qtf_quantise_q4__neon(const float *x, const float *importance, qtf_q4_group *group) {
+    return quantise_q4_body(x, importance, group);
 }
 
 /* Four at a time, then what is left of four. */
@@ -134,12 +153,16 @@ static void qtf_top_k__neon(const float *logits, int n, int32_t first_id, qtf_ca
 void qtf_fill_neon(qtf_kernels *table) {
     table->exp_f32 = qtf_exp_f32__neon;
     table->gemm.q8_rows = NEON_Q8_ROWS;
+    table->gemm.q4_rows = NEON_Q4_TILE_ROWS;
     table->gemm.f32_rows = QTF_F32_ROWS;
     table->gemm.x_bytes = 1;
     table->gemm.q8 = qtf_gemm_q8__neon;
+    table->gemm.q4 = qtf_gemm_q4__neon;
     table->gemm.f32 = qtf_gemm_f32__neon;
     table->gemm.quantise_row = qtf_quantise_row__neon;
     table->gemm.quantise_i8 = qtf_quantise_i8__neon;
+    table->gemm.quantise_row_q4 = qtf_quantise_row_q4__neon;
+    table->gemm.quantise_q4 = qtf_quantise_q4__neon;
     table->gemm.widen_f16 = qtf_widen_f16__neon;
     table->gemm.widen_bf16 = qtf_widen_bf16__neon;
     table->rms_norm = qtf_rms_norm__neon;

@@ -11,7 +11,7 @@
 #include "core/attention.h"
 #include "core/qtf.h"
 
-enum { MAX_LINES = 400 };
+enum { MAX_LINES = 500 };
 
 typedef struct {
     int n;
@@ -55,14 +55,15 @@ static void matmul(qtf_quant quant, int64_t rows, int64_t n, int64_t k, int64_t 
     qtf_matrix m = {.quant = quant, .n = n, .k = k, .group = group};
     float *w = values(n * k, 0.7f), *x = values(rows * k, 3.0f), *out = values(rows * n, 1.0f);
     m.data = qtf_alloc(1, qtf_matrix_data_bytes(&m));
-    m.scales = qtf_alloc(1, qtf_matrix_scale_bytes(&m));
-    CHECK(qtf_matrix_pack(&m, 0, n, w, QTF_SRC_F32, NULL) == QTF_OK);
+    m.scales = quant == QTF_Q8 ? qtf_alloc(1, qtf_matrix_scale_bytes(&m)) : NULL;
+    CHECK(qtf_matrix_pack(&m, 0, n, w, QTF_SRC_F32, NULL, NULL) == QTF_OK);
     if (rows == 1) {
-        record("pack", n, k, m.data, qtf_matrix_data_bytes(&m));
-        record("scales", n, k, m.scales, qtf_matrix_scale_bytes(&m));
+        record("pack", quant, k, m.data, qtf_matrix_data_bytes(&m));
+        record("scales", quant, k, m.scales, quant == QTF_Q8 ? qtf_matrix_scale_bytes(&m) : 0);
     }
     CHECK(qtf_matmul(&m, x, rows, w, out, out) == QTF_OK);
-    record(quant == QTF_Q8 ? "matmul q8" : "matmul f32", rows, k, out, floats(rows * n));
+    static const char *const names[] = {"matmul f32", "matmul q8", "matmul q4"};
+    record(names[quant], rows, k, out, floats(rows * n));
     free(w), free(x), free(out), qtf_free(m.data), qtf_free(m.scales);
 }
 
@@ -100,7 +101,7 @@ static void loss(int64_t vocabulary) {
     float logprobs[ROWS * TOP];
     head.data = qtf_alloc(1, qtf_matrix_data_bytes(&head));
     head.scales = qtf_alloc(1, qtf_matrix_scale_bytes(&head));
-    CHECK(qtf_matrix_pack(&head, 0, vocabulary, w, QTF_SRC_F32, NULL) == QTF_OK);
+    CHECK(qtf_matrix_pack(&head, 0, vocabulary, w, QTF_SRC_F32, NULL, NULL) == QTF_OK);
     qtf_loss_args args = {.hidden = hidden,
                           .head = &head,
                           .targets = targets,
@@ -191,6 +192,7 @@ static void run(results *r) {
         for (size_t i = 0; i < sizeof depths / sizeof *depths; i++) {
             matmul(QTF_F32, rows, 45, depths[i], 0);
             matmul(QTF_Q8, rows, 45, depths[i], i % 2 ? 128 : 20);
+            matmul(QTF_Q4, rows, 45, depths[i], QTF_Q4_GROUP);
         }
     }
     attention(16, 1, 130, true);
