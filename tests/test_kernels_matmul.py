@@ -379,8 +379,10 @@ def test_arguments_are_checked():
     assert repr(packed) == "<pyqtf Matrix [5, 8] q8>"
     with pytest.raises(TypeError, match="expected a Matrix"):
         _core.matmul(x, w)
-    with pytest.raises(TypeError, match="float64"):
-        ops.matmul(x, w.astype(np.float64))
+    with pytest.raises(TypeError, match="w: expected real numbers"):
+        ops.matmul(x, w.astype(np.complex64))
+    with pytest.raises(TypeError, match=r"out: expected .*float32"):
+        ops.matmul(x, packed, out=np.zeros((2, 5)))
     with pytest.raises(ValueError, match="x: expected 8 columns"):
         ops.matmul(x[:, :5].copy(), packed)
     with pytest.raises(ValueError, match="bias: expected 5 elements, got 4"):
@@ -408,6 +410,15 @@ def test_arguments_are_checked():
     for ids in ([5], [-1], [0, 1, 2**40]):
         with pytest.raises(IndexError, match="from 0 to 4"):
             packed.rows(np.array(ids, np.int64))
+
+
+def test_numbers_of_other_types_are_converted():
+    x, w, bias = randoms(23, (2, 8), (5, 8), (5,))
+    expected = ops.matmul(x, w, bias, residual=np.ones((2, 5), np.float32))
+    wide = [array.astype(np.float64) for array in (x, w, bias)]
+    assert np.array_equal(ops.matmul(*wide, residual=np.ones((2, 5), np.int64)), expected)
+    lists = ops.matmul(x.tolist(), w.tolist(), bias.tolist())
+    assert np.array_equal(lists, ops.matmul(x, w, bias))
 
 
 @pytest.mark.parametrize("quant", QUANTS)
