@@ -3,6 +3,7 @@
 import hashlib
 import math
 import sys
+from types import ModuleType
 
 import numpy as np
 import pandas as pd
@@ -120,9 +121,11 @@ def test_a_difference_is_seen(monkeypatch):
 
 
 def test_without_transformers_it_says_so(monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "transformers", None)
-    assert main(["verify", "--against", "transformers"]) == 1
-    assert "transformers is not installed" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "torch", ModuleType("torch"))
+    for missing in ("transformers", "torch"):
+        monkeypatch.setitem(sys.modules, missing, None)
+        assert main(["verify", "--against", "transformers"]) == 1
+        assert f"{missing} is not installed" in capsys.readouterr().err
 
 
 def test_a_single_file_is_refused(tmp_path):
