@@ -21,6 +21,7 @@ typedef struct {
     const int64_t *positions;
     int64_t half, n_heads, head_dim;
     void (*gate)(const float *gate, const float *up, float *out, size_t n);
+    void (*function)(const float *x, float *out, size_t n);
     float cap; /* softcap */
 } layer_job;
 
@@ -116,28 +117,23 @@ qtf_status qtf_geglu(const float *gate_up, int64_t rows, int64_t f, float *out) 
     return run(&job, gated_task);
 }
 
-static void gelu_task(void *context, int64_t task) {
+static void function_task(void *context, int64_t task) {
     const layer_job *job = context;
     for (int64_t i = task * job->rows_per_task; i < end_row(job, task); i++) {
-        job->kernels->gelu(job->x + i * job->d, job->out + i * job->d, (size_t)job->d);
+        job->function(job->x + i * job->d, job->out + i * job->d, (size_t)job->d);
     }
 }
 
 qtf_status qtf_gelu(const float *x, int64_t rows, int64_t d, float *out) {
-    layer_job job = {.rows = rows, .d = d, .x = x, .out = out};
-    return run(&job, gelu_task);
-}
-
-static void gelu_erf_task(void *context, int64_t task) {
-    const layer_job *job = context;
-    for (int64_t i = task * job->rows_per_task; i < end_row(job, task); i++) {
-        job->kernels->gelu_erf(job->x + i * job->d, job->out + i * job->d, (size_t)job->d);
-    }
+    layer_job job = {
+        .rows = rows, .d = d, .x = x, .out = out, .function = qtf_active_kernels()->gelu};
+    return run(&job, function_task);
 }
 
 qtf_status qtf_gelu_erf(const float *x, int64_t rows, int64_t d, float *out) {
-    layer_job job = {.rows = rows, .d = d, .x = x, .out = out};
-    return run(&job, gelu_erf_task);
+    layer_job job = {
+        .rows = rows, .d = d, .x = x, .out = out, .function = qtf_active_kernels()->gelu_erf};
+    return run(&job, function_task);
 }
 
 static void softcap_task(void *context, int64_t task) {
