@@ -3,6 +3,16 @@
 
 #include "core/qtf.h"
 
+/* out, or NULL with what status says raised: only activations can be not finite here. */
+static PyArrayObject *finish(qtf_status status, PyArrayObject *out) {
+    if (status == QTF_NOT_FINITE) {
+        qtf_py_raise(status, "x: expected finite activations, got a NaN or an infinity");
+        Py_CLEAR(out);
+        return NULL;
+    }
+    return (PyArrayObject *)qtf_py_finish(status, out);
+}
+
 static PyObject *matmul(PyObject *module, PyObject *args, PyObject *kwargs) {
     (void)module;
     static char *names[] = {"x", "w", "bias", "residual", "out", NULL};
@@ -66,12 +76,7 @@ static PyObject *matmul(PyObject *module, PyObject *args, PyObject *kwargs) {
     status = qtf_matmul(m, PyArray_DATA(x), shape[0], bias ? PyArray_DATA(bias) : NULL,
                         residual ? PyArray_DATA(residual) : NULL, PyArray_DATA(out));
     Py_END_ALLOW_THREADS;
-    if (status != QTF_OK) {
-        qtf_py_raise(status, status == QTF_NOT_FINITE
-                                 ? "x: expected finite activations, got a NaN or an infinity"
-                                 : NULL);
-        Py_CLEAR(out);
-    }
+    out = finish(status, out);
 done:
     Py_DECREF(x);
     Py_XDECREF(bias);
@@ -111,12 +116,7 @@ static PyObject *matmul_swiglu(PyObject *module, PyObject *args, PyObject *kwarg
     Py_BEGIN_ALLOW_THREADS;
     status = qtf_matmul_swiglu(m, PyArray_DATA(x), shape[0], PyArray_DATA(out));
     Py_END_ALLOW_THREADS;
-    if (status != QTF_OK) {
-        qtf_py_raise(status, status == QTF_NOT_FINITE
-                                 ? "x: expected finite activations, got a NaN or an infinity"
-                                 : NULL);
-        Py_CLEAR(out);
-    }
+    out = finish(status, out);
 done:
     Py_DECREF(x);
     return (PyObject *)out;
