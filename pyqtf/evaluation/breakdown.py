@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pyqtf.evaluation.columns import column_names, require_columns
 from pyqtf.evaluation.confounds import token_features
 from pyqtf.evaluation.statistics import clustered_mean
 
@@ -43,12 +44,8 @@ def loss_by(tokens: pd.DataFrame, by: str, *, level: float = 0.95) -> pd.DataFra
     >>> loss_by(df, "kind")[["kind", "mean_nll", "share_of_loss"]].values.tolist()
     [['name', 3.0, 0.75], ['word', 1.0, 0.25]]
     """
-    missing = [c for c in ("model_name", "story_idx", "nll", by) if c not in tokens.columns]
-    if missing:
-        raise ValueError(
-            f"the tokens have no column {missing[0]!r}; there are: "
-            f"{', '.join(map(str, tokens.columns))}"
-        )
+    needed = ("model_name", "story_idx", "nll", by)
+    require_columns(tokens, needed, "the tokens have", f"there are: {column_names(tokens)}")
     rows = []
     for name, model in tokens.groupby("model_name", sort=False):
         total = float(model["nll"].sum())

@@ -10,6 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
+from pyqtf.evaluation.columns import require_columns
+
 TERMS = (
     "log_length",
     "place",
@@ -58,11 +60,9 @@ def token_features(tokens: pd.DataFrame) -> pd.DataFrame:
     >>> token_features(df)[["kind", "repeated"]].values.tolist()[1:4]
     [['name', False], ['punctuation', False], ['name', True]]
     """
-    missing = [c for c in ("model_name", "story_idx", "position", "token") if c not in tokens]
-    if missing:
-        raise ValueError(
-            f"the tokens have no column {missing[0]!r}; expected what pyqtf.evaluate_tokens returns"
-        )
+    needed = ("model_name", "story_idx", "position", "token")
+    expected = "expected what pyqtf.evaluate_tokens returns"
+    require_columns(tokens, needed, "the tokens have", expected)
     frame = tokens.sort_values(["model_name", "story_idx", "position"]).reset_index(drop=True)
     one_model = frame[frame["model_name"] == frame["model_name"].iloc[0]]
     stories = [list(group) for _, group in one_model.groupby("story_idx")["token"]]
@@ -125,9 +125,7 @@ def regress_loss(
     >>> regress_loss(df, ["dialogue"])["estimate"].round(6).tolist()
     [1.0, 2.0]
     """
-    missing = [c for c in ("model_name", "story_idx", "nll", *terms) if c not in features]
-    if missing:
-        raise ValueError(f"the features have no column {missing[0]!r}")
+    require_columns(features, ("model_name", "story_idx", "nll", *terms), "the features have")
     if features["model_name"].nunique() != 1:
         raise ValueError("these are the tokens of several models; choose one of them")
     story = pd.factorize(features["story_idx"])[0]

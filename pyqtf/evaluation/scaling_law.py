@@ -10,6 +10,7 @@ import pandas as pd
 from scipy.optimize import brentq
 from scipy.special import fdtri
 
+from pyqtf.evaluation.columns import require_columns
 from pyqtf.evaluation.scaling_forms import (
     ALPHA_MAX,
     ALPHA_MIN,
@@ -329,11 +330,8 @@ def gains(summary: pd.DataFrame) -> pd.DataFrame:
 
 def _data(summary: pd.DataFrame, axis: str) -> tuple[Floats, Floats, list[str]]:
     """Sizes and losses, smallest first, after checking that they can be compared."""
-    missing = [c for c in ("model_name", "quant", "mean_nll", axis) if c not in summary.columns]
-    if missing:
-        raise ValueError(
-            f"the summary has no column {missing[0]!r}; expected what pyqtf.summarise returns"
-        )
+    needed = ("model_name", "quant", "mean_nll", axis)
+    require_columns(summary, needed, "the summary has", "expected what pyqtf.summarise returns")
     # `labels` needs n_params only to order the models, which is done here by the chosen axis.
     names = labels(summary.assign(n_params=summary[axis]))
     ordered = summary.sort_values(axis, kind="stable")

@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
+from pyqtf.evaluation.columns import require_columns
 from pyqtf.evaluation.context import split_sentences
 from pyqtf.evaluation.score import exp
 from pyqtf.evaluation.statistics import check_results
@@ -144,12 +145,8 @@ def summarise_spoiled(results: pd.DataFrame, *, level: float = 0.95) -> pd.DataF
     True
     """
     check_results(results)
-    for column in ("version", "of_story"):
-        if column not in results.columns:
-            raise ValueError(
-                f"the results have no column {column!r}; expected what pyqtf.evaluate returns for "
-                "pyqtf.spoil_stories"
-            )
+    expected = "expected what pyqtf.evaluate returns for pyqtf.spoil_stories"
+    require_columns(results, ("version", "of_story"), "the results have", expected)
     rows = []
     for (name, quant), model in results.groupby(["model_name", "quant"], sort=False):
         originals = model[model["version"] == "original"].set_index("of_story")

@@ -17,6 +17,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtr, stdtrit
 
+from pyqtf.evaluation.columns import column_names, require_columns
 from pyqtf.evaluation.comparable import check_comparable, provenance_notes, span_notes
 from pyqtf.evaluation.score import exp
 
@@ -364,12 +365,8 @@ def _check_same_tokens(smaller: str, a: pd.DataFrame, larger: str, b: pd.DataFra
 
 def check_results(results: pd.DataFrame, *, unit: str = "token") -> None:
     """Raise ValueError unless `results` has what `pyqtf.evaluate` returns, by one protocol."""
-    missing = [name for name in _NEEDED if name not in results.columns]
-    if missing:
-        raise ValueError(
-            f"the results have no column {missing[0]!r}; expected what pyqtf.evaluate returns, "
-            f"got: {', '.join(map(str, results.columns)) or 'no columns'}"
-        )
+    expected = f"expected what pyqtf.evaluate returns, got: {column_names(results)}"
+    require_columns(results, _NEEDED, "the results have", expected)
     if not len(results):
         raise ValueError("the results have no rows; expected one per model and story")
     twice = results[results.duplicated([*_KEYS, "story_idx"])]
