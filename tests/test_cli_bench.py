@@ -12,7 +12,7 @@ from pyqtf.models.registry import tensor_shapes
 
 @pytest.fixture(scope="module")
 def result():
-    return bench.benchmark("tiny", "q8", 40, 2)
+    return bench.benchmark("tiny", "q8", 40, 2, long=True)
 
 
 def test_figures_hang_together(result):
@@ -22,6 +22,16 @@ def test_figures_hang_together(result):
     decode = result["decode"]
     assert decode["tokens_per_second"] > 0 and len(decode["shares"]) == 2
     assert min(decode["shares"]) <= decode["share_of_memory_read"] <= max(decode["shares"])
+    assert [row["tokens"] for row in result["attention"]] == [512, 2048, 8192, 32768]
+    for row in result["attention"]:
+        shares = row["shares_of_f32_limit"]
+        assert 0 < min(shares) <= row["share_of_f32_limit"] <= max(shares)
+        assert row["seconds_per_token"] > 0
+    prefill = result["prefill"]
+    assert prefill["tokens"] == 8192
+    assert prefill["ratio"] == pytest.approx(
+        prefill["tokens_per_second"] / prefill["short_tokens_per_second"]
+    )
     assert (
         sum(v for k, v in result["kernel_seconds"].items() if k != "all")
         <= (result["kernel_seconds"]["all"])
@@ -32,8 +42,23 @@ def test_figures_hang_together(result):
 
 def test_report_has_every_figure(result):
     text = bench.render(result)
-    for words in ("tiny with random weights, q8", "of the limit", "memory read (", "attention"):
-        assert words in text
+    words = ("tiny with random weights, q8", "of the limit", "memory read (", "prefill 8,192 ")
+    for part in (*words, "text of 32,768 ", "of the f32 limit", "where the time"):
+        assert part in text
+
+
+def test_report_without_a_long_text(result):
+    text = bench.render({**result, "prefill": None})
+    assert "prefill" not in text and "text of 8,192 " in text
+
+
+def test_a_loop_of_two_storages_is_shown_once(result):
+    limits = {**result["limits"], "q8_instructions": "dot", "q4_instructions": "dot"}
+    text = bench.render({**result, "limits": limits})
+    assert sum(line.startswith("  dot ") for line in text.splitlines()) == 1
+    limits["q4_instructions"] = "dot 4"
+    text = bench.render({**result, "limits": limits})
+    assert sum(line.startswith("  dot ") for line in text.splitlines()) == 2
 
 
 def test_products_are_those_of_the_matrices(tmp_path):
@@ -49,7 +74,7 @@ def test_products_are_those_of_the_matrices(tmp_path):
 def test_command_prints_json(monkeypatch, capsys, result):
     monkeypatch.setattr(bench, "benchmark", lambda *args: {**result, "args": args})
     assert cli.main(["bench", "--shape", "tiny", "--tokens", "40", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["args"] == ["tiny", "q8", 40, 5]
+    assert json.loads(capsys.readouterr().out)["args"] == ["tiny", "q8", 40, 5, False]
 
 
 @pytest.mark.parametrize(

@@ -17,16 +17,20 @@ from numpy.typing import NDArray
 
 import pyqtf
 from pyqtf import _core
+from pyqtf.bench.attention import measure_attention
 from pyqtf.bench.decode import measure_decode
 from pyqtf.bench.kernels import timed_kernels
 from pyqtf.bench.limits import measure_limits
+from pyqtf.bench.pairs import beside_limit
+from pyqtf.bench.prefill import measure_prefill
 from pyqtf.costs import products_per_token
 
 # Stories of different lengths, 171 tokens on average.
 _SHORT = (93, 121, 140, 152, 160, 166, 171, 178, 186, 205, 230, 250)
+_LONG = 8192
 
 
-def measure(folder: str, quant: str, tokens: int, n: int) -> dict[str, Any]:
+def measure(folder: str, quant: str, tokens: int, n: int, long: bool) -> dict[str, Any]:
     """Load, score and profile; peak memory is read before the limits' buffer is made."""
     start = time.perf_counter()
     model = pyqtf.load(folder, quant=quant)
@@ -37,15 +41,15 @@ def measure(folder: str, quant: str, tokens: int, n: int) -> dict[str, Any]:
     def text(length: int) -> NDArray[np.int64]:
         return rng.integers(0, model.config.vocab_size, length)
 
-    long, short = [text(tokens)], [text(length) for length in _SHORT]
-    model.token_losses(long)
+    one, short = [text(tokens)], [text(length) for length in _SHORT]
+    model.token_losses(one)
     peak_rss = _peak_rss()
-    scoring = _rates(model, long, quant, n)
+    scoring = _rates(model, one, quant, n)
     stories = _rates(model, short, quant, n)
     decode = measure_decode(model._decoder, n)
     with timed_kernels() as kernels:
         start = time.perf_counter()
-        model.token_losses(long)
+        model.token_losses(one)
         kernels["all"] = time.perf_counter() - start
     cpu = _core.cpu_info()
     return {
@@ -62,6 +66,8 @@ def measure(folder: str, quant: str, tokens: int, n: int) -> dict[str, Any]:
         "score": scoring,
         "short_texts": stories,
         "decode": decode,
+        "attention": measure_attention(model.config, n),
+        "prefill": measure_prefill(model._decoder, _LONG) if long else None,
         "kernel_seconds": dict(sorted(kernels.items(), key=lambda item: -item[1])),
         "limits": asdict(measure_limits()),
     }
@@ -73,15 +79,8 @@ def _rates(model: Any, texts: list[NDArray[np.int64]], quant: str, n: int) -> di
     # The head has no work for a text's last token.
     ops = 2 * n_tokens * products_per_token(model.config, head=False)
     ops += 2 * (n_tokens - len(texts)) * model.config.vocab_size * model.config.hidden_size
-    seconds, shares = [], []
-    before = _core.limit(quant, 0.1)[1]
-    for _ in range(n):
-        start = time.perf_counter()
-        model.token_losses(texts)
-        seconds.append(time.perf_counter() - start)
-        after = _core.limit(quant, 0.1)[1]
-        shares.append(ops / seconds[-1] / (0.5 * (before + after)))
-        before = after
+    seconds, limits = beside_limit(lambda: model.token_losses(texts), quant, n)
+    shares = [ops / s / limit for s, limit in zip(seconds, limits, strict=True)]
     return {
         "n_tokens": n_tokens,
         "seconds": seconds,

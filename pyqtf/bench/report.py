@@ -13,6 +13,8 @@ def render(result: dict[str, Any]) -> str:
     shares = sorted(score["shares_of_limit"])
     decode = result["decode"]
     read = decode["bytes_per_token"] * decode["tokens_per_second"] / 1e9
+    # q8 and q4 have the same loop on some instruction sets.
+    loops = {limits[quant + "_instructions"]: limits[quant] for quant in ("f32", "q8", "q4")}
     lines = [
         f"{result['shape']} with random weights, {result['quant']}, {result['isa']}, "
         f"{result['threads']} threads, {result['cpu']}, load {result['load_average'][0]:.1f}",
@@ -26,12 +28,19 @@ def render(result: dict[str, Any]) -> str:
         f"load from bfloat16     {result['load_seconds']:8.2f} s         {load:6.2f} GB/s",
         f"peak memory            {result['peak_rss'] / 1e6:8.0f} MB        "
         f"{result['load_peak_rss'] / 1e6:6.0f} MB after loading",
+        *_long_text(result["prefill"]),
+        "",
+        "attention of a token, on average over a text",
+        *(
+            f"  text of {row['tokens']:<28,} {row['seconds_per_token'] * 1e3:8.3f} ms      "
+            f"{row['share_of_f32_limit']:6.1%} of the f32 limit"
+            for row in result["attention"]
+        ),
         "",
         "limits of this machine",
         *(
-            f"  {limits[quant + '_instructions']:36} {limits[quant] / 1e9:8.1f} G ops/s "
-            f"{limits[quant] / cycles:7.1f} a cycle"
-            for quant in ("f32", "q8", "q4")
+            f"  {name:36} {rate / 1e9:8.1f} G ops/s {rate / cycles:7.1f} a cycle"
+            for name, rate in loops.items()
         ),
         f"  {'memory read':36} {limits['memory'] / 1e9:8.1f} GB/s",
         "",
@@ -42,3 +51,13 @@ def render(result: dict[str, Any]) -> str:
     named["Python and the rest"] = total - sum(named.values())
     lines += [f"  {name:36} {s * 1e3:8.1f} ms {s / total:7.1%}" for name, s in named.items()]
     return "\n".join(lines)
+
+
+def _long_text(prefill: dict[str, Any] | None) -> list[str]:
+    if prefill is None:
+        return []
+    name, rate = f"prefill {prefill['tokens']:,}", prefill["tokens_per_second"]
+    return [
+        f"{name:21} {rate:8.1f} tokens/s  {prefill['ratio']:6.1%} of the rate at 512 tokens "
+        f"({prefill['short_tokens_per_second']:.1f})"
+    ]

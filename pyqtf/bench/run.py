@@ -14,7 +14,11 @@ from pyqtf.bench.shapes import SHAPES, write_random_model
 
 
 def benchmark(
-    shape: str = "qwen2.5-0.5b", quant: str = "q8", tokens: int = 512, repetitions: int = 5
+    shape: str = "qwen2.5-0.5b",
+    quant: str = "q8",
+    tokens: int = 512,
+    repetitions: int = 5,
+    long: bool = False,
 ) -> dict[str, Any]:
     """Measure loading, scoring and prefill of a model with random weights.
 
@@ -31,6 +35,8 @@ def benchmark(
         Length of the long text; each token but the first gets its loss, at least 2.
     repetitions : int
         Passes that are timed.
+    long : bool
+        Whether reading 8,192 tokens is measured too, beside 512.
 
     Returns
     -------
@@ -55,7 +61,13 @@ def benchmark(
         folder = Path(name) / shape
         tokenizer = bundled.path(bundled.names()[0]).parent / "tokenizer.json"
         write_random_model(folder, shape, tokenizer)
-        task = {"folder": str(folder), "quant": quant, "tokens": tokens, "n": repetitions}
+        task = {
+            "folder": str(folder),
+            "quant": quant,
+            "tokens": tokens,
+            "n": repetitions,
+            "long": long,
+        }
         places = filter(None, sys.path)
         done = subprocess.run(
             [sys.executable, "-m", "pyqtf.bench.measure", json.dumps(task)],

@@ -15,6 +15,7 @@ def add_to(commands: Any) -> None:
     parser.add_argument("--quant", default="q8", choices=QUANTS, help="storage of weights")
     parser.add_argument("--tokens", type=int, default=512, metavar="N", help="length of the text")
     parser.add_argument("--repetitions", type=int, default=5, metavar="N", help="timed passes")
+    parser.add_argument("--long", action="store_true", help="measure a text of 8,192 tokens too")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     parser.set_defaults(run=run)
 
@@ -25,5 +26,5 @@ def run(args: argparse.Namespace) -> None:
 
     from pyqtf.bench import benchmark, render
 
-    result = benchmark(args.shape, args.quant, args.tokens, args.repetitions)
+    result = benchmark(args.shape, args.quant, args.tokens, args.repetitions, args.long)
     print(json.dumps(result, indent=2) if args.json else render(result))
