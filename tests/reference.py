@@ -7,23 +7,35 @@ import math
 import numpy as np
 
 
-def quantise_groups(x: np.ndarray, group: int) -> tuple[np.ndarray, np.ndarray]:
+def quantise_groups(
+    x: np.ndarray, group: int, paired: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
     """Integers [rows, k] and scales [rows, n_groups] of the rows of float32 x [rows, k].
 
-    In float32 step by step, so that every rounding is the definition's.
+    In float32 step by step, so that every rounding is the definition's. With `paired` the scale
+    takes the largest sum of two neighbours' magnitudes to 127, not the largest magnitude.
     """
     rows, k = x.shape
     integers = np.zeros((rows, k), np.int64)
     scales = np.zeros((rows, -(-k // group)), np.float32)
     for g in range(scales.shape[1]):
         part = x[:, g * group : (g + 1) * group]
-        scale = np.abs(part).max(axis=1) / np.float32(127)
+        if paired:
+            halves = np.pad(np.abs(part) / np.float32(2), ((0, 0), (0, part.shape[1] % 2)))
+            scale = (halves[:, 0::2] + halves[:, 1::2]).max(axis=1) / np.float32(63.5)
+        else:
+            scale = np.abs(part).max(axis=1) / np.float32(127)
         scale[scale < np.finfo(np.float32).tiny] = 0
         with np.errstate(divide="ignore"):
             inverse = np.where(scale == 0, np.float32(0), np.float32(1) / scale)
         integers[:, g * group : (g + 1) * group] = np.rint(part * inverse[:, None])
         scales[:, g] = scale
     return integers, scales
+
+
+def quantise_weights(w: np.ndarray, group: int) -> tuple[np.ndarray, np.ndarray]:
+    """The integers and scales of q8 weights."""
+    return quantise_groups(w, group, paired=group >= 128)
 
 
 def dequantise(integers: np.ndarray, scales: np.ndarray, group: int) -> np.ndarray:
@@ -33,7 +45,7 @@ def dequantise(integers: np.ndarray, scales: np.ndarray, group: int) -> np.ndarr
 
 def matmul_q8(x: np.ndarray, w: np.ndarray, group: int) -> tuple[np.ndarray, np.ndarray]:
     """x [rows, k] · wᵀ, both quantised to q8, and the sum of the groups' magnitudes, in float64."""
-    return _add_groups(*quantise_groups(x, group), *quantise_groups(w, group), group)
+    return _add_groups(*quantise_groups(x, group), *quantise_weights(w, group), group)
 
 
 def _add_groups(x_int, x_scales, w_int, w_scales, group):

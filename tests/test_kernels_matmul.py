@@ -66,16 +66,69 @@ def test_f32_equals_the_oracle(isa, rows, n, k):
     assert np.all(np.abs(product(x, w, "f32") - want) <= (k + 2) * EPS * magnitude)
 
 
-def test_long_groups_reach_the_largest_sums_exactly(isa):
-    """All 127 · ±127 over 4096 values: 66 064 384 and its partial sums fit 32 bits."""
+def aligned(data: np.ndarray) -> np.ndarray:
+    """A copy whose memory starts at a multiple of 64, as packed data must."""
+    room = np.empty(data.nbytes + 64, np.uint8)
+    room = room[-room.ctypes.data % 64 :][: data.nbytes]
+    room[:] = data.reshape(-1).view(np.uint8)
+    return room
+
+
+def from_integers(w: np.ndarray, group: int) -> _core.Matrix:
+    """A q8 matrix of w [n, k] in -128 … 127 with scales of 1, as a file may hold it."""
+    n, k = w.shape
+    panels, k4 = -(-n // 32), -(-k // 4)
+    padded = np.full((32 * panels, 4 * k4), 128, np.uint8)
+    padded[:n, :k] = w + 128
+    data = padded.reshape(panels, 32, k4, 4).swapaxes(1, 2)
+    scales = aligned(np.ones((panels, -(-k // group), 32), np.float32)).view(np.float32)
+    return _core.from_packed(aligned(np.ascontiguousarray(data)), scales, w.shape, "q8", group)
+
+
+@pytest.mark.parametrize("group", [4, 128, 4096])
+@pytest.mark.parametrize("rows", [3, 7])
+def test_the_largest_sums_of_q8_are_exact(isa, rows, group):
+    """Weights of -128 … 127 times ±127 over 4096 values and 4 more: all sums fit 32 bits."""
     k = 4096 + 4
-    x = np.full((3, k), 127, np.float32)
-    w = np.full((33, k), 127, np.float32)
+    rng = np.random.default_rng(8)
+    w = rng.choice(np.array([-128, -127, -64, 0, 1, 127]), (33, k))
+    w[0], w[1], w[2, 0::2], w[2, 1::2] = 127, -128, 127, -128
+    w[3] = 64  # neighbours that add up to no more than 128
+    w[4:] //= 1 + np.arange(29)[:, None]  # columns with large pairs beside columns without
+    x = np.full((rows, k), 127, np.float32)
     x[1] = -127
-    w[1::2] = -127
     x[2, ::2] = -127
-    want = x.astype(np.int64) @ w.T.astype(np.int64)
-    assert np.array_equal(product(x, w, "q8", 4096), want.astype(np.float32))
+    want = x.astype(np.int64) @ w.T
+    assert want.min() == -127 * 128 * k
+    magnitude = np.abs(x.astype(np.int64)) @ np.abs(w.T)
+    error = np.abs(_core.matmul(x, from_integers(w, group)) - want)
+    assert np.all(error <= (k // group + 2) * EPS * magnitude)
+
+
+@pytest.mark.parametrize("pair", [(64, 64), (127, 1), (65, 64), (-64, -65), (-128, -1)])
+def test_products_next_to_16_bits_are_exact(isa, pair):
+    """255 times 128 fits 16 bits, times 129 it does not."""
+    w = np.tile(np.array(pair), (32, 64))
+    x = np.full((7, 128), 127, np.float32)
+    assert np.array_equal(_core.matmul(x, from_integers(w, 128)), x.astype(np.int64) @ w.T)
+
+
+@pytest.mark.parametrize("group", [128, 256])
+def test_neighbours_in_long_groups_add_up_to_128_at_most(isa, group):
+    """Heavy tails, huge values whose sum overflows, and single large ones."""
+    rng = np.random.default_rng(group)
+    w = rng.standard_t(2, (64, 512)).astype(np.float32)
+    w[0] = np.float32(3e38)
+    w[1, 5] = 1e6
+    packed = _core.pack([w], "q8", group)
+    data, scales = _core.packed(packed)
+    integers = data.reshape(2, 128, 32, 4).swapaxes(1, 2).reshape(64, 512).astype(np.int64) - 128
+    pairs = np.abs(integers).reshape(64, 256, 2).sum(axis=2)
+    assert pairs.max() == 128
+    assert pairs.reshape(64, -1, group // 2).max(axis=2).min() >= 126  # nothing is given away
+    want, _ = reference.quantise_weights(w, group)
+    assert np.array_equal(integers, want)
+    assert np.isfinite(np.frombuffer(scales, np.float32)).all()
 
 
 def test_the_largest_sums_of_q4_are_exact(isa):
@@ -89,9 +142,7 @@ def test_the_largest_sums_of_q4_are_exact(isa):
     blocks[1, :, 192:320] = rng.choice([0, 255], (2, 128))
     blocks[0, :, 320:] = 0xFF
     blocks[1, :, 320:] = rng.choice([0x00, 0x0F, 0xF0, 0xFF], (2, 2048))
-    data = np.empty(blocks.size + 64, np.uint8)
-    data = data[-data.ctypes.data % 64 :][: blocks.size]
-    data[:] = blocks.reshape(-1)
+    data = aligned(blocks)
     packed = _core.from_packed(data, np.empty(0, np.float32), (n, k), "q4", 128)
     w, _ = reference.unpack_q4(data, n, k)
     assert np.array_equal(packed.dequantize(), w.astype(np.float32))
@@ -204,7 +255,7 @@ def test_quantised_rows_are_the_definition(isa):
     w[7] *= 1e-30
     for group in (4, 64, 4096):
         packed = _core.pack([w], "q8", group)
-        integers, scales = reference.quantise_groups(w, group)
+        integers, scales = reference.quantise_weights(w, group)
         want = integers.astype(np.float32) * np.repeat(scales, group, axis=1)[:, :203]
         assert np.array_equal(packed.dequantize(), want)
         ids = np.array([69, 0, 5, 5], np.int64)

@@ -62,9 +62,8 @@ qtf_status qtf_activations_init(qtf_activations *a, const float *x, int64_t rows
         return QTF_OK;
     }
     /* An odd number of cache lines, so that the rows of a tile do not share one set of L1. */
-    int64_t row_bytes = a->quant == QTF_Q4
-                            ? ceil_div(a->k, QTF_Q4_GROUP) * QTF_Q4_GROUP
-                            : ceil_div(a->k, 4) * 4 * qtf_active_kernels()->gemm.x_bytes;
+    int64_t row_bytes =
+        a->quant == QTF_Q4 ? ceil_div(a->k, QTF_Q4_GROUP) * QTF_Q4_GROUP : ceil_div(a->k, 4) * 4;
     a->stride = ((size_t)ceil_div(row_bytes, QTF_ALIGN) | 1) * QTF_ALIGN;
     size_t n_scales = (size_t)rows * (size_t)ceil_div(a->k, a->group);
     a->x = qtf_alloc((size_t)rows, a->stride);

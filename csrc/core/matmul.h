@@ -16,6 +16,9 @@
  * QTF_Q8: a weight is its integer in -127 … 127 times its group's scale. Activations are quantised
  * dynamically, one row and one group at a time. Both are quantised alike: scale = max|x| / 127, or
  * 0 when that would be subnormal; integer = x * (1 / scale), rounded to nearest, halves to even.
+ * Only weights in groups of QTF_PAIRED_GROUP and more have scale = max(|x0| + |x1|) / 127 over the
+ * pairs of neighbours x0, x1 (the even k first), so that their integers' magnitudes add up to at
+ * most 128 and the products with two activations fit the 16 bits of AVX2's 8-bit instruction.
  * The dot product of a group is exact in 32-bit integers; groups are added in ascending order: acc
  * = fma((float)dot, x_scale * w_scale, acc). So every instruction set with a fused multiply-add
  * gives the same bits.
@@ -32,14 +35,16 @@
  * instructions (Zen 4, k = 1024), and the mean KL divergence from f32 of two bundled models on
  * their stories (benchmarks/quality_groups.py), where 4-bit Q4_0 has 6.6e-3 and 4.3e-2:
  *
- *   group                8       16      32      64      128
- *   AVX-512                              71 %    82 %    88 %
- *   AVX2                                 65 %    69 %    71 %
- *   KL, stories-3m       5.4e-5  8.1e-5  1.1e-4  1.6e-4  2.1e-4
- *   KL, stories-200k     2.8e-4  4.2e-4  5.9e-4  8.0e-4  9.3e-4
+ *   group                8       16      32      64      128     128, not paired
+ *   AVX-512                              71 %    82 %    88 %    88 %
+ *   AVX2                                 36 %    39 %    80 %    40 %
+ *   KL, stories-3m       5.4e-5  8.1e-5  1.1e-4  1.6e-4  2.7e-4  2.1e-4
+ *   KL, stories-200k     2.8e-4  4.2e-4  5.9e-4  8.0e-4  1.3e-3  9.3e-4
  *
  * So rows of 512 and more have groups of 128, rows up to 128 groups of 8, those between groups of
- * 32: narrow models lose more by rounding, and their time goes elsewhere.
+ * 32: narrow models lose more by rounding, and their time goes elsewhere. AVX2 alone needs pairs:
+ * with 16-bit integers, which need none, its tile reached 56 % in the same minutes as 80 %. All
+ * instruction sets have them, for the same bits everywhere.
  *
  * What was tried for QTF_Q4, with the embedding in QTF_Q8 unless it says otherwise. KL on twelve
  * stories for stories-3m and for a model whose widths are multiples of 256, simulated in f32;
@@ -67,6 +72,8 @@
 #include "kernels/gemm.h"
 
 typedef enum { QTF_F32 = 0, QTF_Q8, QTF_Q4 } qtf_quant;
+
+enum { QTF_PAIRED_GROUP = 128 };
 
 /* Element types that weights come in; QTF_BF16 and QTF_F16 are 16-bit words in memory. */
 typedef enum { QTF_SRC_F32 = 0, QTF_SRC_F16, QTF_SRC_BF16 } qtf_source_type;

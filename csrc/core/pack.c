@@ -92,10 +92,10 @@ static bool put_f32(float *panel, int col, const float *values, int64_t k0, int6
 
 /* One group of one column; NULL values stand for zeros. */
 static bool put_q8(uint8_t *panel, float *scale, int col, const float *values, int64_t k0,
-                   int64_t n) {
+                   int64_t n, bool paired) {
     _Alignas(4) int8_t q[QTF_MAX_GROUP];
     int64_t padded = 4 * ceil_div(n, 4);
-    *scale = values ? qtf_active_kernels()->gemm.quantise_i8(values, n, q) : 0.0f;
+    *scale = values ? qtf_active_kernels()->gemm.quantise_i8(values, n, paired, q) : 0.0f;
     if (*scale < 0.0f) {
         return false;
     }
@@ -157,7 +157,8 @@ static void pack_panel(void *context, int64_t task) {
             const float *values = inside ? source_values(job, row, k0, n, buffer) : NULL;
             if (m->quant == QTF_Q8) {
                 ok &= put_q8((uint8_t *)m->data + p * k4 * 4 * QTF_PANEL,
-                             m->scales + (p * n_groups + g) * QTF_PANEL + col, col, values, k0, n);
+                             m->scales + (p * n_groups + g) * QTF_PANEL + col, col, values, k0, n,
+                             m->group >= QTF_PAIRED_GROUP);
             } else if (m->quant == QTF_Q4) {
                 ok &= put_q4((qtf_q4_block *)m->data + p * n_groups + g, col, values,
                              job->importance ? job->importance + k0 : NULL, n);

@@ -54,11 +54,18 @@ static void qtf_gemm_f32__avx2(const qtf_tile *tile) {
 
 static int qtf_quantise_row__avx2(const float *x, int64_t k, int64_t group, void *q, float *scales,
                                   int32_t *starts) {
-    return quantise_row_body(x, k, group, q, scales, starts, 1, -128);
+    uint8_t *bytes = q;
+    if (!quantise_row_body(x, k, group, q, scales, starts, -128)) {
+        return 0;
+    }
+    for (int64_t i = 0; i < (k + 3) / 4 * 4; i++) {
+        bytes[i] ^= 128; /* + 128 */
+    }
+    return 1;
 }
 
-static float qtf_quantise_i8__avx2(const float *x, int64_t n, int8_t *q) {
-    return quantise_i8_body(x, n, q);
+static float qtf_quantise_i8__avx2(const float *x, int64_t n, bool paired, int8_t *q) {
+    return quantise_i8_body(x, n, paired, q);
 }
 
 static int qtf_quantise_row_q4__avx2(const float *x, int64_t k, int8_t *q, float *scales,
@@ -162,7 +169,6 @@ void qtf_fill_avx2(qtf_kernels *table) {
     table->gemm.q8_rows = AVX2_Q8_TILE_ROWS;
     table->gemm.q4_rows = AVX2_Q4_TILE_ROWS;
     table->gemm.f32_rows = QTF_F32_ROWS;
-    table->gemm.x_bytes = 2;
     table->gemm.q8 = qtf_gemm_q8__avx2;
     table->gemm.q4 = qtf_gemm_q4__avx2;
     table->gemm.f32 = qtf_gemm_f32__avx2;

@@ -44,11 +44,11 @@ static void qtf_gemm_f32__avx512vnni(const qtf_tile *tile) {
 
 static int qtf_quantise_row__avx512vnni(const float *x, int64_t k, int64_t group, void *q,
                                         float *scales, int32_t *starts) {
-    return quantise_row_body(x, k, group, q, scales, starts, 0, -128);
+    return quantise_row_body(x, k, group, q, scales, starts, -128);
 }
 
-static float qtf_quantise_i8__avx512vnni(const float *x, int64_t n, int8_t *q) {
-    return quantise_i8_body(x, n, q);
+static float qtf_quantise_i8__avx512vnni(const float *x, int64_t n, bool paired, int8_t *q) {
+    return quantise_i8_body(x, n, paired, q);
 }
 
 static int qtf_quantise_row_q4__avx512vnni(const float *x, int64_t k, int8_t *q, float *scales,
@@ -131,7 +131,6 @@ void qtf_fill_avx512vnni(qtf_kernels *table) {
     table->gemm.q8_rows = VNNI_ROWS;
     table->gemm.q4_rows = VNNI_ROWS;
     table->gemm.f32_rows = QTF_F32_ROWS;
-    table->gemm.x_bytes = 1;
     table->gemm.q8 = qtf_gemm_q8__avx512vnni;
     table->gemm.q4 = qtf_gemm_q4__avx512vnni;
     table->gemm.f32 = qtf_gemm_f32__avx512vnni;

@@ -38,11 +38,11 @@ static void qtf_gemm_f32__baseline(const qtf_tile *tile) {
 
 static int qtf_quantise_row__baseline(const float *x, int64_t k, int64_t group, void *q,
                                       float *scales, int32_t *starts) {
-    return quantise_row_body(x, k, group, q, scales, starts, 0, -128);
+    return quantise_row_body(x, k, group, q, scales, starts, -128);
 }
 
-static float qtf_quantise_i8__baseline(const float *x, int64_t n, int8_t *q) {
-    return quantise_i8_body(x, n, q);
+static float qtf_quantise_i8__baseline(const float *x, int64_t n, bool paired, int8_t *q) {
+    return quantise_i8_body(x, n, paired, q);
 }
 
 static int qtf_quantise_row_q4__baseline(const float *x, int64_t k, int8_t *q, float *scales,
@@ -149,7 +149,6 @@ void qtf_fill_baseline(qtf_kernels *table) {
     table->gemm.q8_rows = 1;
     table->gemm.q4_rows = 1;
     table->gemm.f32_rows = QTF_F32_ROWS;
-    table->gemm.x_bytes = 1;
     table->gemm.q8 = qtf_gemm_q8__baseline;
     table->gemm.q4 = qtf_gemm_q4__baseline;
     table->gemm.f32 = qtf_gemm_f32__baseline;

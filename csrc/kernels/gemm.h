@@ -2,6 +2,7 @@
 #ifndef QTF_GEMM_H
 #define QTF_GEMM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,10 +33,10 @@ typedef struct {
     int fetch_lines;   /* q8: cache lines of it in each group */
 } qtf_tile;
 
-/* The kernels for matrix products of one instruction set. They belong together: see x_bytes. */
+/* The kernels for matrix products of one instruction set. They belong together: see quantise_row.
+ */
 typedef struct {
     int q8_rows, q4_rows, f32_rows; /* most rows in a tile */
-    int x_bytes; /* bytes that q8 and quantise_row use for one quantised activation */
 
     /* Integer sums are exact; a group's sum is then added as matmul.h says. */
     void (*q8)(const qtf_tile *tile);
@@ -43,8 +44,8 @@ typedef struct {
     void (*f32)(const qtf_tile *tile);
 
     /*
-     * Quantise one row x [k] by groups into q [4 * ceil(k / 4)], scales and starts [n_groups].
-     * False when x holds NaN or infinity.
+     * Quantise one row x [k] by groups into q [4 * ceil(k / 4)], bytes that are signed or have 128
+     * added as q8 wants them, scales and starts [n_groups]. False when x holds NaN or infinity.
      */
     int (*quantise_row)(const float *x, int64_t k, int64_t group, void *q, float *scales,
                         int32_t *starts);
@@ -56,10 +57,11 @@ typedef struct {
     int (*quantise_row_q4)(const float *x, int64_t k, int8_t *q, float *scales, int32_t *starts);
 
     /*
-     * Quantise n weights of one row and group to -127 … 127. Returns their scale, or -1 when one is
-     * NaN or infinite.
+     * Quantise n weights of one row and group to -127 … 127, or, paired, so that |q[0]| + |q[1]|,
+     * |q[2]| + |q[3]| and so on are at most 128. Returns their scale, or -1 when one is NaN or
+     * infinite.
      */
-    float (*quantise_i8)(const float *x, int64_t n, int8_t *q);
+    float (*quantise_i8)(const float *x, int64_t n, bool paired, int8_t *q);
 
     /*
      * Quantise 128 weights of one row; importance [128], not negative, is how much the square of

@@ -39,29 +39,28 @@ QTF_INLINE void avx2_one_add(float *sums, const __m256i *totals, const __m256 *d
 }
 
 /*
- * q8: even and odd k apart, so that unsigned bytes become 16-bit integers with a mask or a shift.
- * Sums start at -128 * (sum of the group's activations). |sum| <= 255 * 127 * 4096 < 2^31.
+ * q8: even and odd k apart, so that unsigned bytes become 16-bit integers with a mask or a shift;
+ * activations lose the 128 that they were stored with. Sums start at -128 * (sum of the group's
+ * activations). |sum| <= 255 * 127 * 4096 < 2^31.
  */
 QTF_INLINE void avx2_q8_one(const qtf_tile *t) {
     _Alignas(64) float sums[QTF_PANEL] = {0};
     const __m256i even = _mm256_set1_epi16(255);
-    const __m256i pairs02 = _mm256_setr_epi8(0, 1, 4, 5, 0, 1, 4, 5, 0, 1, 4, 5, 0, 1, 4, 5, 0, 1,
-                                             4, 5, 0, 1, 4, 5, 0, 1, 4, 5, 0, 1, 4, 5);
-    const __m256i pairs13 = _mm256_setr_epi8(2, 3, 6, 7, 2, 3, 6, 7, 2, 3, 6, 7, 2, 3, 6, 7, 2, 3,
-                                             6, 7, 2, 3, 6, 7, 2, 3, 6, 7, 2, 3, 6, 7);
-    const uint8_t *w = t->w;
-    const int16_t *x = t->x;
+    const __m256i pairs02 = _mm256_set1_epi32((int)0xff02ff00); /* bytes 0, none, 2, none */
+    const __m256i pairs13 = _mm256_set1_epi32((int)0xff03ff01);
+    const __m256i zero = _mm256_set1_epi16(128);
+    const uint8_t *w = t->w, *x = t->x;
     for (int64_t g = 0; g < t->n_groups; g++) {
         const int64_t left = t->k - g * t->group;
         int64_t steps = ((left < t->group ? left : t->group) + 3) / 4;
         __m256i acc[4];
         acc[0] = acc[1] = acc[2] = acc[3] = _mm256_set1_epi32(t->x_starts[g]);
         do {
-            int64_t four;
+            int32_t four;
             memcpy(&four, x, sizeof four);
-            const __m256i all = _mm256_set1_epi64x(four);
-            const __m256i x02 = _mm256_shuffle_epi8(all, pairs02);
-            const __m256i x13 = _mm256_shuffle_epi8(all, pairs13);
+            const __m256i all = _mm256_set1_epi32(four);
+            const __m256i x02 = _mm256_sub_epi16(_mm256_shuffle_epi8(all, pairs02), zero);
+            const __m256i x13 = _mm256_sub_epi16(_mm256_shuffle_epi8(all, pairs13), zero);
             __builtin_prefetch(w + AVX2_AHEAD);
             __builtin_prefetch(w + AVX2_AHEAD + 64);
             QTF_UNROLL for (int v = 0; v < 4; v++) {

@@ -26,7 +26,7 @@ static void qtf_gemm_q4__neon_i8mm(const qtf_tile *tile) {
 
 static int qtf_quantise_row__neon_i8mm(const float *x, int64_t k, int64_t group, void *q,
                                        float *scales, int32_t *starts) {
-    return quantise_row_body(x, k, group, q, scales, starts, 0, -128);
+    return quantise_row_body(x, k, group, q, scales, starts, -128);
 }
 
 void qtf_fill_neon_i8mm(qtf_kernels *table) {

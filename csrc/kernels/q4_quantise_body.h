@@ -12,7 +12,7 @@
 QTF_INLINE int quantise_row_q4_body(const float *x, int64_t k, int8_t *q, float *scales,
                                     int32_t *starts) {
     const int64_t n_groups = (k + QTF_Q4_GROUP - 1) / QTF_Q4_GROUP, padded = (k + 3) / 4 * 4;
-    if (!quantise_row_body(x, k, QTF_Q4_GROUP, q, scales, starts, 0, 0)) {
+    if (!quantise_row_body(x, k, QTF_Q4_GROUP, q, scales, starts, 0)) {
         return 0;
     }
     memset(q + padded, 0, (size_t)(n_groups * QTF_Q4_GROUP - padded));

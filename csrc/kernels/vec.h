@@ -96,9 +96,6 @@ QTF_INLINE float vf_hmax(vf a) {
 QTF_INLINE void vf_store_i8(int8_t *p, vf a) {
     _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(a)));
 }
-QTF_INLINE void vf_store_i16(int16_t *p, vf a) {
-    _mm256_storeu_si256((__m256i *)p, _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(a)));
-}
 
 #else
 
@@ -269,34 +266,19 @@ QTF_INLINE float vf_hmax(vf a) {
     return m;
 }
 #if defined(QTF_VEC_AVX2)
-QTF_INLINE __m256i vf_i16(vf a) {
-    __m256i words = _mm256_packs_epi32(_mm256_cvtps_epi32(a.p[0]), _mm256_cvtps_epi32(a.p[1]));
-    return _mm256_permute4x64_epi64(words, 0xd8);
-}
-QTF_INLINE void vf_store_i16(int16_t *p, vf a) {
-    _mm256_storeu_si256((__m256i *)p, vf_i16(a));
-}
 QTF_INLINE void vf_store_i8(int8_t *p, vf a) {
-    __m256i words = vf_i16(a);
+    __m256i words = _mm256_packs_epi32(_mm256_cvtps_epi32(a.p[0]), _mm256_cvtps_epi32(a.p[1]));
+    words = _mm256_permute4x64_epi64(words, 0xd8);
     __m128i bytes =
         _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
     _mm_storeu_si128((__m128i *)p, bytes);
 }
 #elif defined(QTF_VEC_NEON)
-QTF_INLINE void vf_store_i16(int16_t *p, vf a) {
-    vst1q_s16(p, vfp_i16(a.p[0], a.p[1]));
-    vst1q_s16(p + 8, vfp_i16(a.p[2], a.p[3]));
-}
 QTF_INLINE void vf_store_i8(int8_t *p, vf a) {
     vst1q_s8(p,
              vcombine_s8(vmovn_s16(vfp_i16(a.p[0], a.p[1])), vmovn_s16(vfp_i16(a.p[2], a.p[3]))));
 }
 #else
-QTF_INLINE void vf_store_i16(int16_t *p, vf a) {
-    for (int i = 0; i < VF; i++) {
-        p[i] = (int16_t)a.p[i / VF_LANES][i % VF_LANES];
-    }
-}
 QTF_INLINE void vf_store_i8(int8_t *p, vf a) {
     for (int i = 0; i < VF; i++) {
         p[i] = (int8_t)a.p[i / VF_LANES][i % VF_LANES];

@@ -15,12 +15,12 @@ while loading, these lose what the model as it was trained loses.
 ================================  ========  ========  ========
 q8 in groups of                   32        64        128
 ================================  ========  ========  ========
-stories-3m, as trained            1.1e-4    1.6e-4    2.1e-4
-stories-3m, planted, evened       1.1e-4    1.6e-4    2.1e-4
-stories-3m, planted, not evened   2.4e-3    4.5e-3    6.3e-3
-stories-200k, as trained          5.9e-4    8.0e-4    9.3e-4
-stories-200k, planted, evened     5.9e-4    8.0e-4    9.3e-4
-stories-200k, planted, not        3.4e-2    5.5e-2    5.5e-2
+stories-3m, as trained            1.1e-4    1.6e-4    2.7e-4
+stories-3m, planted, evened       1.1e-4    1.6e-4    2.7e-4
+stories-3m, planted, not evened   2.4e-3    4.5e-3    6.8e-3
+stories-200k, as trained          5.9e-4    8.0e-4    1.3e-3
+stories-200k, planted, evened     5.9e-4    8.0e-4    1.3e-3
+stories-200k, planted, not        3.4e-2    5.5e-2    6.3e-2
 ================================  ========  ========  ========
 """
 
