@@ -73,15 +73,16 @@ QTF_INLINE void avx2_q8_unpack(const uint8_t *w, int64_t steps, size_t panel_byt
         __builtin_prefetch(from + panel_bytes, 0, 2);
         QTF_UNROLL for (int v = 0; v < 2; v++) {
             __m256i *to = (__m256i *)(out + 64 * i + 32 * v);
-            const __m256i weights = _mm256_xor_si256(avx2_load(from + 32 * v), zero);
+            const __m256i stored = avx2_load(from + 32 * v);
+            const __m256i weights = _mm256_xor_si256(stored, zero);
             const __m256i pairs = _mm256_maddubs_epi16(bytes, weights);
             sums[v] = _mm256_add_epi32(sums[v], _mm256_madd_epi16(pairs, words));
             if (parts == 1) {
                 _mm256_store_si256(to, weights);
             } else {
-                const __m256i twice = _mm256_srli_epi16(_mm256_xor_si256(weights, zero), 1);
-                const __m256i half = _mm256_sub_epi8(_mm256_and_si256(twice, _mm256_set1_epi8(127)),
-                                                     _mm256_set1_epi8(64)); /* -64 … 63 */
+                /* (stored + 127 + 1) / 2 is half the weight, rounded down, + 128. */
+                const __m256i half =
+                    _mm256_xor_si256(_mm256_avg_epu8(stored, _mm256_set1_epi8(127)), zero);
                 _mm256_store_si256(to, half);
                 _mm256_store_si256(to + 2 * steps, _mm256_sub_epi8(weights, half));
             }
