@@ -49,11 +49,13 @@
 #define QTF_TARGET_END QTF_PRAGMA(GCC pop_options)
 #endif
 
-/* Full unrolling of a loop whose bound is a constant. */
+/* Full unrolling of a loop whose bound is a constant; four rounds at a time of any loop. */
 #if defined(__clang__)
 #define QTF_UNROLL _Pragma("clang loop unroll(full)")
+#define QTF_UNROLL_4 _Pragma("clang loop unroll_count(4)")
 #else
 #define QTF_UNROLL _Pragma("GCC unroll 64")
+#define QTF_UNROLL_4 _Pragma("GCC unroll 4")
 #endif
 
 #endif

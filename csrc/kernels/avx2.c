@@ -12,6 +12,9 @@ QTF_TARGET_BEGIN("avx2,fma,f16c")
 #include "kernels/attention_body.h"
 #include "kernels/elementwise_body.h"
 #define QTF_F32_ROWS 6
+#define QTF_F32_CASES QTF_CASES_6
+#define QTF_F32_TILE_ROWS 240
+#define QTF_F32_UNROLL QTF_UNROLL_4
 #define QTF_F32_VECS 1
 #include "kernels/gemm_f32_body.h"
 #include "kernels/gemm_one_avx2.h"
@@ -49,7 +52,7 @@ static void qtf_gemm_q4__avx2(const qtf_tile *tile) {
 }
 
 static void qtf_gemm_f32__avx2(const qtf_tile *tile) {
-    switch (tile->rows) { QTF_CASES_6(gemm_f32_rows, tile) }
+    gemm_f32_tile(tile);
 }
 
 static int qtf_quantise_row__avx2(const float *x, int64_t k, int64_t group, void *q, float *scales,
@@ -168,7 +171,7 @@ void qtf_fill_avx2(qtf_kernels *table) {
     table->exp_f32 = qtf_exp_f32__avx2;
     table->gemm.q8_rows = AVX2_Q8_TILE_ROWS;
     table->gemm.q4_rows = AVX2_Q4_TILE_ROWS;
-    table->gemm.f32_rows = QTF_F32_ROWS;
+    table->gemm.f32_rows = QTF_F32_TILE_ROWS;
     table->gemm.q8 = qtf_gemm_q8__avx2;
     table->gemm.q4 = qtf_gemm_q4__avx2;
     table->gemm.f32 = qtf_gemm_f32__avx2;

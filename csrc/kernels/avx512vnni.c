@@ -12,6 +12,9 @@ QTF_TARGET_BEGIN("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")
 #include "kernels/attention_body.h"
 #include "kernels/elementwise_body.h"
 #define QTF_F32_ROWS 12
+#define QTF_F32_CASES QTF_CASES_12
+#define QTF_F32_TILE_ROWS 12
+#define QTF_F32_UNROLL
 #define QTF_F32_VECS 2
 #include "kernels/gemm_f32_body.h"
 #include "kernels/gemm_one_avx512vnni.h"
@@ -39,7 +42,7 @@ static void qtf_gemm_q4__avx512vnni(const qtf_tile *tile) {
 }
 
 static void qtf_gemm_f32__avx512vnni(const qtf_tile *tile) {
-    switch (tile->rows) { QTF_CASES_12(gemm_f32_rows, tile) }
+    gemm_f32_tile(tile);
 }
 
 static int qtf_quantise_row__avx512vnni(const float *x, int64_t k, int64_t group, void *q,
@@ -130,7 +133,7 @@ void qtf_fill_avx512vnni(qtf_kernels *table) {
     table->exp_f32 = qtf_exp_f32__avx512vnni;
     table->gemm.q8_rows = VNNI_ROWS;
     table->gemm.q4_rows = VNNI_ROWS;
-    table->gemm.f32_rows = QTF_F32_ROWS;
+    table->gemm.f32_rows = QTF_F32_TILE_ROWS;
     table->gemm.q8 = qtf_gemm_q8__avx512vnni;
     table->gemm.q4 = qtf_gemm_q4__avx512vnni;
     table->gemm.f32 = qtf_gemm_f32__avx512vnni;

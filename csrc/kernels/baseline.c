@@ -9,6 +9,9 @@
 #include "kernels/attention_body.h"
 #include "kernels/elementwise_body.h"
 #define QTF_F32_ROWS 2
+#define QTF_F32_CASES QTF_CASES_2
+#define QTF_F32_TILE_ROWS 2
+#define QTF_F32_UNROLL
 #define QTF_F32_VECS 1
 #include "kernels/gemm_f32_body.h"
 #include "kernels/gemm_q4_baseline.h"
@@ -33,7 +36,7 @@ static void qtf_gemm_q4__baseline(const qtf_tile *tile) {
 }
 
 static void qtf_gemm_f32__baseline(const qtf_tile *tile) {
-    switch (tile->rows) { QTF_CASES_2(gemm_f32_rows, tile) }
+    gemm_f32_tile(tile);
 }
 
 static int qtf_quantise_row__baseline(const float *x, int64_t k, int64_t group, void *q,
@@ -148,7 +151,7 @@ void qtf_fill_baseline(qtf_kernels *table) {
     table->exp_f32 = qtf_exp_f32__baseline;
     table->gemm.q8_rows = 1;
     table->gemm.q4_rows = 1;
-    table->gemm.f32_rows = QTF_F32_ROWS;
+    table->gemm.f32_rows = QTF_F32_TILE_ROWS;
     table->gemm.q8 = qtf_gemm_q8__baseline;
     table->gemm.q4 = qtf_gemm_q4__baseline;
     table->gemm.f32 = qtf_gemm_f32__baseline;

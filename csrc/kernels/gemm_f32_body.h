@@ -1,6 +1,8 @@
 /*
  * Float matrix products, compiled once for each instruction set. Include after defining
- * QTF_F32_ROWS and QTF_F32_VECS, the tile that fits its registers: rows × vectors of 16 columns.
+ * QTF_F32_ROWS and QTF_F32_VECS, what fits its registers: rows × vectors of 16 columns;
+ * QTF_F32_CASES, the cases for up to so many rows; QTF_F32_TILE_ROWS, those of a tile, which share
+ * a block of weights in L1; and QTF_F32_UNROLL, empty or how to unroll the loop over k.
  *
  * Each output has one accumulator: fma(x, w, acc) in ascending k within a block of QTF_K_BLOCK,
  * then the blocks' sums in order.
@@ -26,7 +28,7 @@ QTF_INLINE void gemm_f32_block(const float *x, size_t stride, const float *w, in
         base[b] = x + 3 * (size_t)b * stride;
         QTF_OPAQUE(base[b]);
     }
-    for (int64_t i = n; i > 0; i--) {
+    QTF_F32_UNROLL for (int64_t i = n; i > 0; i--) {
         vf column[QTF_F32_VECS];
         QTF_UNROLL for (int v = 0; v < QTF_F32_VECS; v++) {
             column[v] = vf_load(w + VF * v);
@@ -50,15 +52,38 @@ QTF_INLINE void gemm_f32_block(const float *x, size_t stride, const float *w, in
     }
 }
 
-QTF_INLINE void gemm_f32_rows(const qtf_tile *t, const int rows) {
-    _Alignas(64) float sums[QTF_F32_ROWS * QTF_PANEL] = {0};
+/* What one pass over some of a tile's rows needs. */
+typedef struct {
+    const qtf_tile *tile;
+    int64_t k0, k1;
+    int row, rows, col;
+    float *sums; /* of the tile's row 0 and column 0 */
+} gemm_f32_pass;
+
+QTF_INLINE void gemm_f32_rows(const gemm_f32_pass *pass, const int rows) {
+    const qtf_tile *t = pass->tile;
     const size_t stride = t->x_stride / sizeof(float);
-    gemm_fetch_out(t, 0, rows);
+    gemm_f32_block((const float *)t->x + (size_t)pass->row * stride + pass->k0, stride,
+                   (const float *)t->w + QTF_PANEL * pass->k0 + pass->col, pass->k1 - pass->k0,
+                   pass->sums + QTF_PANEL * pass->row + pass->col, rows);
+}
+
+QTF_INLINE void gemm_f32_tile(const qtf_tile *t) {
+    _Alignas(64) float sums[QTF_F32_TILE_ROWS * QTF_PANEL];
+    const int n_passes = (t->rows + QTF_F32_ROWS - 1) / QTF_F32_ROWS;
+    memset(sums, 0, (size_t)t->rows * QTF_PANEL * sizeof *sums);
     for (int64_t k0 = 0; k0 < t->k; k0 += QTF_K_BLOCK) {
-        const int64_t n = t->k - k0 < QTF_K_BLOCK ? t->k - k0 : QTF_K_BLOCK;
-        for (int c = 0; c < t->cols; c += VF * QTF_F32_VECS) {
-            gemm_f32_block((const float *)t->x + k0, stride,
-                           (const float *)t->w + QTF_PANEL * k0 + c, n, sums + c, rows);
+        const int64_t k1 = t->k - k0 < QTF_K_BLOCK ? t->k : k0 + QTF_K_BLOCK;
+        for (int col = 0; col < t->cols; col += VF * QTF_F32_VECS) {
+            for (int i = 0; i < n_passes; i++) {
+                const int row = t->rows * i / n_passes;
+                const gemm_f32_pass pass = {t,   k0,  k1, row, t->rows * (i + 1) / n_passes - row,
+                                            col, sums};
+                if (k1 == t->k && col + VF * QTF_F32_VECS >= t->cols) {
+                    gemm_fetch_out(t, row, pass.rows);
+                }
+                switch (pass.rows) { QTF_F32_CASES(gemm_f32_rows, &pass) }
+            }
         }
     }
     gemm_store(t, sums);

@@ -11,6 +11,9 @@
 #include "kernels/attention_body.h"
 #include "kernels/elementwise_body.h"
 #define QTF_F32_ROWS 6
+#define QTF_F32_CASES QTF_CASES_6
+#define QTF_F32_TILE_ROWS 6
+#define QTF_F32_UNROLL
 #define QTF_F32_VECS 1
 #include "kernels/gemm_f32_body.h"
 #include "kernels/gemm_q8_neon.h"
@@ -39,7 +42,7 @@ static void qtf_gemm_q4__neon(const qtf_tile *tile) {
 }
 
 static void qtf_gemm_f32__neon(const qtf_tile *tile) {
-    switch (tile->rows) { QTF_CASES_6(gemm_f32_rows, tile) }
+    gemm_f32_tile(tile);
 }
 
 static int qtf_quantise_row__neon(const float *x, int64_t k, int64_t group, void *q, float *scales,
@@ -154,7 +157,7 @@ void qtf_fill_neon(qtf_kernels *table) {
     table->exp_f32 = qtf_exp_f32__neon;
     table->gemm.q8_rows = NEON_Q8_ROWS;
     table->gemm.q4_rows = NEON_Q4_TILE_ROWS;
-    table->gemm.f32_rows = QTF_F32_ROWS;
+    table->gemm.f32_rows = QTF_F32_TILE_ROWS;
     table->gemm.q8 = qtf_gemm_q8__neon;
     table->gemm.q4 = qtf_gemm_q4__neon;
     table->gemm.f32 = qtf_gemm_f32__neon;
