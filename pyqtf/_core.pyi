@@ -75,10 +75,14 @@ def geglu(gate_up: _F32, out: _F32 | None = None) -> _F32: ...
 def gelu(x: _F32, out: _F32 | None = None) -> _F32: ...
 def gelu_erf(x: _F32, out: _F32 | None = None) -> _F32: ...
 def softcap(x: _F32, cap: float, out: _F32 | None = None) -> _F32: ...
+
+KEY_TILE: int
+KV_GROUP: int
+
 def attention(
     q: _F32,
-    k: _F32,
-    v: _F32,
+    k: NDArray[Any],
+    v: NDArray[Any],
     q_offsets: _I64,
     k_offsets: _I64,
     scale: float,
@@ -86,7 +90,10 @@ def attention(
     out: _F32 | None = None,
     window: int = 0,
     softcap: float = 0.0,
+    k_scales: _F32 | None = None,
+    v_scales: _F32 | None = None,
 ) -> _F32: ...
+def quantise_heads(x: _F32, out: NDArray[np.int8], scales: _F32, /) -> None: ...
 def attention_weights(
     q: _F32,
     k: _F32,

@@ -136,7 +136,11 @@ class StopScanner:
 
 
 def new_ids(
-    decoder: Decoder, ids: NDArray[np.int64], n_ids: int, sampling: Sampling
+    decoder: Decoder,
+    ids: NDArray[np.int64],
+    n_ids: int,
+    sampling: Sampling,
+    cache: KVCache | None = None,
 ) -> Iterator[int]:
     """Yield the ids that follow a text, without an end; the text is read once, into a cache.
 
@@ -150,8 +154,10 @@ def new_ids(
         Only ids below are chosen.
     sampling : Sampling
         How.
+    cache : KVCache, optional
+        What was read before the text.
     """
-    cache, random = KVCache(decoder.config), sampling.random()
+    cache, random = KVCache(decoder.config) if cache is None else cache, sampling.random()
     while True:
         hidden = decoder(ids, np.array([0, len(ids)]), cache)
         logits = decoder.logits(hidden[-1:])[0, :n_ids]

@@ -290,6 +290,7 @@ class Model:
         top_p: float = 1.0,
         seed: int | None = None,
         stop: Sequence[str] = (),
+        cache: KVCache | None = None,
     ) -> str:
         """Continue a text.
 
@@ -307,6 +308,9 @@ class Model:
             the most likely one.
         stop : sequence of str
             Texts that end the generation; they are not a part of the result.
+        cache : KVCache, optional
+            What the model has read before; the prompt and the new tokens but the last are added to
+            it. Pass ``pyqtf.KVCache(model.config, "q8")`` to write long texts faster.
 
         Returns
         -------
@@ -326,7 +330,7 @@ class Model:
         True
         """
         sampling = Sampling(temperature, top_k, top_p, seed)
-        return "".join(self._stream(prompt, max_tokens, sampling, stop))
+        return "".join(self._stream(prompt, max_tokens, sampling, stop, cache))
 
     def stream(
         self,
@@ -338,6 +342,7 @@ class Model:
         top_p: float = 1.0,
         seed: int | None = None,
         stop: Sequence[str] = (),
+        cache: KVCache | None = None,
     ) -> Iterator[str]:
         """As `generate`, but piece by piece, as the tokens come; no character is cut.
 
@@ -350,18 +355,25 @@ class Model:
         True
         """
         sampling = Sampling(temperature, top_k, top_p, seed)
-        return self._stream(prompt, max_tokens, sampling, stop)
+        return self._stream(prompt, max_tokens, sampling, stop, cache)
 
     def _stream(
-        self, prompt: Text, max_tokens: int, sampling: Sampling, stop: Sequence[str]
+        self,
+        prompt: Text,
+        max_tokens: int,
+        sampling: Sampling,
+        stop: Sequence[str],
+        cache: KVCache | None,
     ) -> Iterator[str]:
         if max_tokens < 0:
             raise ValueError(f"max_tokens must be 0 or more, got {max_tokens}")
-        ids = self._check_ids(self.tokenizer.encode(prompt) if isinstance(prompt, str) else prompt)
-        n_tokens = min(max_tokens, self.config.max_position_embeddings - len(ids))
+        given = self.tokenizer.encode(prompt) if isinstance(prompt, str) else prompt
+        n_before = 0 if cache is None else len(cache)
+        ids = self._check_ids(given, n_before)
+        n_tokens = min(max_tokens, self.config.max_position_embeddings - n_before - len(ids))
         # A vocabulary padded with ids that stand for no text is cut to those that do.
         n_ids = min(len(self.tokenizer), self.config.vocab_size)
-        new = itertools.islice(new_ids(self._decoder, ids, n_ids, sampling), n_tokens)
+        new = itertools.islice(new_ids(self._decoder, ids, n_ids, sampling, cache), n_tokens)
         return text_of(self.tokenizer, new, stop, self.eos_token_ids)
 
     def save(self, path: str | os.PathLike[str]) -> None:

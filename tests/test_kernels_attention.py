@@ -257,7 +257,7 @@ def call(q=Q, k=K, v=V, q_offsets=QO, k_offsets=QO, scale=1.0, causal=True, out=
         ({"q": Q.tolist()}, TypeError, "q: expected a NumPy array of float32, got list"),
         ({"q": Q.astype(float)}, TypeError, "q: expected dtype float32, got float64"),
         ({"q": Q[0]}, ValueError, "q: expected 3 dimensions, got 2"),
-        ({"k": K[:, :, ::2]}, ValueError, "k: expected the last two axes to be contiguous"),
+        ({"k": K[:, :, ::2]}, ValueError, "k: expected the last axis to be contiguous"),
         ({"v": V[:3]}, ValueError, "v: expected k's shape, got 3 for 4 along axis 0"),
         ({"q": Q[:, :3].copy()}, ValueError, "q: .*multiple of k's 2, got 3"),
         ({"q": Q[:, :, :4].copy()}, ValueError, "q: expected the head_dim of k, 8, .*got 4"),

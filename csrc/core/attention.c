@@ -58,10 +58,12 @@ typedef struct {
     void *start;
     int64_t *first, *end;
     float *q, *max, *sum, *out;
+    float *keys, *k, *v; /* [QTF_KEY_TILE, width]: see qtf_attention_rows; a tile as floats */
 } workspace;
 
 static bool workspace_init(workspace *w, int64_t rows, int64_t width) {
-    size_t floats = (size_t)(rows * (2 + 2 + 1 + 1 + 2 * width));
+    int64_t tile = QTF_KEY_TILE * width;
+    size_t floats = (size_t)(rows * (2 + 2 + 1 + 1 + 2 * width) + 3 * tile);
     float *p = qtf_alloc(floats, sizeof(float));
     w->start = p;
     if (!p) {
@@ -69,10 +71,14 @@ static bool workspace_init(workspace *w, int64_t rows, int64_t width) {
     }
     w->q = p, p += rows * width;
     w->out = p, p += rows * width;
+    w->keys = p, p += tile;
+    w->k = p, p += tile;
+    w->v = p, p += tile;
     w->max = p, p += rows;
     w->sum = p, p += rows;
     w->first = (int64_t *)(void *)p;
     w->end = w->first + rows;
+    memset(w->v, 0, (size_t)tile * sizeof(float)); /* where a row of values is read to its width */
     return true;
 }
 
@@ -84,6 +90,18 @@ static ptrdiff_t row_offset(const qtf_attention_args *args, const attention_task
     return query * stride + (task->kv_head * group + row % group) * args->head_dim;
 }
 
+/* Write the task's queries, times scale, one behind the other: few rows are not laid in lanes. */
+static void load_few(const attention_job *job, const attention_task *task, float scale,
+                     const qtf_attention_rows *state, float *out) {
+    const qtf_attention_args *args = job->args;
+    for (int64_t r = 0; r < state->n; r++) {
+        const float *q = args->q + row_offset(args, task, r, args->q_stride);
+        for (int64_t d = 0; d < state->head_dim; d++) {
+            out[r * state->width + d] = q[d] * scale;
+        }
+    }
+}
+
 /*
  * Lay out the task's queries, scaled as qtf_attention_rows asks for, and set the online softmax to
  * its start.
@@ -91,25 +109,29 @@ static ptrdiff_t row_offset(const qtf_attention_args *args, const attention_task
 static void load_rows(const attention_job *job, const attention_task *task, int64_t rows,
                       const qtf_attention_rows *state, workspace *w) {
     const qtf_attention_args *args = job->args;
-    int64_t group = args->n_heads / args->n_kv_heads;
+    int64_t group = args->n_heads / args->n_kv_heads, padded = ceil_div(rows, LANES) * LANES;
     double unit = args->softcap > 0.0f ? 1.0 / (double)args->softcap : LOG2_E;
     float scale = (float)(args->scale * unit);
-    for (int64_t r = 0; r < state->n; r += LANES) {
-        const float *q[LANES];
-        int n = (int)min64(LANES, rows - r);
-        for (int i = 0; i < n; i++) {
-            q[i] = args->q + row_offset(args, task, r + i, args->q_stride);
+    if (rows <= QTF_FEW_ROWS) {
+        load_few(job, task, scale, state, w->q);
+    } else {
+        for (int64_t r = 0; r < padded; r += LANES) {
+            const float *q[LANES];
+            int n = (int)min64(LANES, rows - r);
+            for (int i = 0; i < n; i++) {
+                q[i] = args->q + row_offset(args, task, r + i, args->q_stride);
+            }
+            job->kernels->attention_load(q, n, state->head_dim, scale, w->q + r * state->width);
         }
-        job->kernels->attention_load(q, n, state->head_dim, scale, w->q + r * state->width);
     }
-    for (int64_t r = 0; r < state->n; r++) {
+    for (int64_t r = 0; r < padded; r++) {
         int64_t query = task->first + min64(r, rows - 1) / group;
         w->end[r] = visible_end(args, task->sequence, query);
         w->first[r] = visible_start(args, w->end[r]);
         w->max[r] = -INFINITY;
     }
-    memset(w->sum, 0, (size_t)state->n * sizeof(float));
-    memset(w->out, 0, (size_t)(state->n * state->width) * sizeof(float));
+    memset(w->sum, 0, (size_t)padded * sizeof(float));
+    memset(w->out, 0, (size_t)(padded * state->width) * sizeof(float));
 }
 
 static void store_rows(const attention_job *job, const attention_task *task, int64_t rows,
@@ -126,19 +148,33 @@ static void store_rows(const attention_job *job, const attention_task *task, int
     }
 }
 
+/* As attention_finish, for rows one behind the other. */
+static void store_few(const attention_job *job, const attention_task *task,
+                      const qtf_attention_rows *state) {
+    const qtf_attention_args *args = job->args;
+    for (int64_t r = 0; r < state->n; r++) {
+        float *out = args->out + row_offset(args, task, r, args->n_heads * args->head_dim);
+        float inverse = 1.0f / state->sum[r];
+        for (int64_t d = 0; d < state->head_dim; d++) {
+            out[d] = state->out[r * state->width + d] * inverse + 0.0f;
+        }
+    }
+}
+
 static void attention_task_run(void *context, int64_t index) {
     attention_job *job = context;
     const qtf_attention_args *args = job->args;
     const attention_task *task = &job->tasks[index];
-    int64_t head_dim = args->head_dim;
+    int64_t head_dim = args->head_dim, head = task->kv_head;
     int64_t rows = task->n * (args->n_heads / args->n_kv_heads);
-    int64_t padded = (rows + LANES - 1) / LANES * LANES, width = (head_dim + 15) / 16 * 16;
+    int64_t padded = ceil_div(rows, LANES) * LANES, width = ceil_div(head_dim, 16) * 16;
+    bool few = rows <= QTF_FEW_ROWS;
     workspace w;
     if (!workspace_init(&w, padded, width)) {
         atomic_store(&job->out_of_memory, true);
         return;
     }
-    qtf_attention_rows state = {.n = (int)padded,
+    qtf_attention_rows state = {.n = (int)(few ? rows : padded),
                                 .head_dim = (int)head_dim,
                                 .width = (int)width,
                                 .softcap = (float)(args->softcap * LOG2_E),
@@ -147,19 +183,31 @@ static void attention_task_run(void *context, int64_t index) {
                                 .q = w.q,
                                 .max = w.max,
                                 .sum = w.sum,
-                                .out = w.out};
+                                .out = w.out,
+                                .keys = w.keys};
     load_rows(job, task, rows, &state, &w);
-    const float *k =
-        args->k + args->k_offsets[task->sequence] * args->k_stride + task->kv_head * head_dim;
-    const float *v =
-        args->v + args->k_offsets[task->sequence] * args->v_stride + task->kv_head * head_dim;
+    int64_t first_key = args->k_offsets[task->sequence];
     int64_t n_keys = visible_end(args, task->sequence, task->first + task->n - 1);
     int64_t start = w.first[0] / QTF_KEY_TILE * QTF_KEY_TILE;
     for (; start < n_keys; start += QTF_KEY_TILE) {
-        job->kernels->attention_tile(&state, k + start * args->k_stride, args->k_stride,
-                                     v + start * args->v_stride, args->v_stride, start);
+        int64_t row = first_key + start, n = min64(QTF_KEY_TILE, n_keys - start);
+        ptrdiff_t k_stride, v_stride;
+        if (few) {
+            int64_t next = min64(QTF_KEY_TILE, n_keys - start - n);
+            qtf_kv_prefetch(&args->k, row + n, next, head, head_dim);
+            qtf_kv_prefetch(&args->v, row + n, next, head, head_dim);
+        }
+        const float *k = qtf_kv_rows(&args->k, row, n, head, head_dim, true, w.k, width, &k_stride);
+        const float *v = qtf_kv_rows(&args->v, row, n, head, head_dim, !few || head_dim == width,
+                                     w.v, width, &v_stride);
+        (few ? job->kernels->attention_few : job->kernels->attention_tile)(&state, k, k_stride, v,
+                                                                           v_stride, start);
     }
-    store_rows(job, task, rows, &state);
+    if (few) {
+        store_few(job, task, &state);
+    } else {
+        store_rows(job, task, rows, &state);
+    }
     qtf_free(w.start);
 }
 
@@ -232,7 +280,8 @@ static void weights_task(void *context, int64_t task) {
     const qtf_attention_args *args = job->args;
     int64_t i = task % job->nq, head = task / job->nq, d = args->head_dim;
     const float *q = args->q + task * d;
-    const float *k = args->k + head / (args->n_heads / args->n_kv_heads) * job->nk * d;
+    const float *k = args->k.data;
+    k += head / (args->n_heads / args->n_kv_heads) * job->nk * d;
     const float *mask = job->mask ? job->mask + task * job->nk : NULL;
     float *row = job->weights + task * job->nk;
     int64_t end = args->causal ? job->nk - job->nq + i + 1 : job->nk;

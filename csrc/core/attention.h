@@ -15,19 +15,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/kvcache.h"
 #include "core/status.h"
 
 /*
- * Everything is borrowed. Rows of q and k, v may lie apart (strides in floats), so that they can be
- * parts of one buffer; heads within a row are contiguous. Sequence s has the queries
+ * Everything is borrowed. Rows of q and k, v may lie apart (q_stride in floats), so that they can
+ * be parts of one buffer; heads within a row of q are contiguous. Sequence s has the queries
  * q_offsets[s] … q_offsets[s + 1] - 1 and the keys k_offsets[s] … k_offsets[s + 1] - 1.
  */
 typedef struct {
     const float *q; /* [rows, n_heads, head_dim] */
-    const float *k; /* [rows, n_kv_heads, head_dim] */
-    const float *v; /* [rows, n_kv_heads, head_dim] */
+    qtf_kv k, v;    /* [rows, n_kv_heads, head_dim] */
     float *out;     /* [rows of q, n_heads, head_dim], contiguous, apart from q, k and v */
-    ptrdiff_t q_stride, k_stride, v_stride;
+    ptrdiff_t q_stride;
     const int64_t *q_offsets, *k_offsets; /* [n_sequences + 1], not descending */
     int64_t n_sequences;
     int64_t n_heads, n_kv_heads, head_dim; /* head h uses key head h / (n_heads / n_kv_heads) */
@@ -50,8 +50,9 @@ qtf_status qtf_attention(const qtf_attention_args *args);
 /*
  * The weights themselves, for looking at: weights [n_heads, nq, nk] = softmax(score + mask) of one
  * sequence. Of args q, k, the heads, scale, softcap, causal and window are used, as above, with q
- * [n_heads, nq, head_dim] and k [n_kv_heads, nk, head_dim] contiguous, heads first. mask [n_heads,
- * nq, nk] may be NULL; a row masked with -inf throughout gets zeros. QTF_BAD_ARGUMENT as above.
+ * [n_heads, nq, head_dim] and k [n_kv_heads, nk, head_dim] floats, contiguous, heads first. mask
+ * [n_heads, nq, nk] may be NULL; a row masked with -inf throughout gets zeros. QTF_BAD_ARGUMENT as
+ * above.
  */
 qtf_status qtf_attention_weights(const qtf_attention_args *args, int64_t nq, int64_t nk,
                                  const float *mask, float *weights);

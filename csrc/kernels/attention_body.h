@@ -145,6 +145,23 @@ QTF_INLINE int place_in_tile(int64_t key, int64_t tile_start) {
     return n < 0 ? 0 : (n > QTF_KEY_TILE ? QTF_KEY_TILE : (int)n);
 }
 
+/* Scores of a tile's first n keys become weights of 16 rows from first on, as softmax_tile says. */
+QTF_INLINE vf weigh_tile(const qtf_attention_rows *rows, int first, float (*scores)[TILE_ROWS],
+                         int n, int64_t tile_start) {
+    visible_keys visible;
+    for (int r = 0; r < VF; r++) {
+        visible.first[r] = (float)place_in_tile(rows->first_visible[first + r], tile_start);
+        visible.end[r] = (float)place_in_tile(rows->n_visible[first + r], tile_start);
+    }
+    if (rows->softcap > 0.0f) {
+        for (int j = 0; j < n; j++) {
+            vf_store(scores[j], vf_mul(vf_set1(rows->softcap), vf_tanh(vf_load(scores[j]))));
+        }
+    }
+    hide_keys(scores, n, &visible);
+    return softmax_tile(scores, n, rows->max + first, rows->sum + first);
+}
+
 /* One key tile for the 16 * vectors rows from row0 on. */
 QTF_INLINE void attention_tile_rows(const int vectors, const qtf_attention_rows *rows, int row0,
                                     const float *k, ptrdiff_t k_stride, const float *value,
@@ -167,20 +184,8 @@ QTF_INLINE void attention_tile_rows(const int vectors, const qtf_attention_rows 
     }
     vf factor[ATTENTION_VECTORS];
     QTF_UNROLL for (int v = 0; v < vectors; v++) {
-        int first = row0 + VF * v;
         float (*part)[TILE_ROWS] = (float (*)[TILE_ROWS])(scores[0] + VF * v);
-        visible_keys visible;
-        for (int r = 0; r < VF; r++) {
-            visible.first[r] = (float)place_in_tile(rows->first_visible[first + r], tile_start);
-            visible.end[r] = (float)place_in_tile(rows->n_visible[first + r], tile_start);
-        }
-        if (rows->softcap > 0.0f) {
-            for (int j = 0; j < n; j++) {
-                vf_store(part[j], vf_mul(vf_set1(rows->softcap), vf_tanh(vf_load(part[j]))));
-            }
-        }
-        hide_keys(part, n, &visible);
-        factor[v] = softmax_tile(part, n, rows->max + first, rows->sum + first);
+        factor[v] = weigh_tile(rows, row0 + VF * v, part, n, tile_start);
     }
     tiles = (head_dim + ATTENTION_KEYS - 1) / ATTENTION_KEYS;
     for (int t = 0, i = 0, next; t < tiles; t++, i = next) {
@@ -214,8 +219,9 @@ QTF_INLINE void fetch_rows(const float *const *rows, int n, int head_dim) {
 /* Sixteen rows of queries side by side: packed [width][16] = scale * rows, padded with zeros. */
 QTF_INLINE void attention_load_body(const float *const *rows, int n, int head_dim, float scale,
                                     float *packed) {
-    float block[VF][VF] __attribute__((aligned(64))) = {{0}};
+    float block[VF][VF] __attribute__((aligned(64)));
     vf s = vf_set1(scale);
+    memset(block[n], 0, (size_t)(VF - n) * sizeof block[0]);
     fetch_rows(rows, n, head_dim);
     for (int d = 0; d < head_dim; d += VF) {
         int numbers = head_dim - d < VF ? head_dim - d : VF;

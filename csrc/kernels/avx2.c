@@ -9,7 +9,7 @@ QTF_TARGET_BEGIN("avx2,fma,f16c")
 #define QTF_VEC_AVX2
 #define ATTENTION_KEYS 6
 #define ATTENTION_VECTORS 1
-#include "kernels/attention_body.h"
+#include "kernels/attention_few_body.h"
 #include "kernels/elementwise_body.h"
 #define QTF_F32_ROWS 6
 #define QTF_F32_CASES QTF_CASES_6
@@ -24,6 +24,7 @@ QTF_TARGET_BEGIN("avx2,fma,f16c")
 #include "kernels/layers_body.h"
 #include "kernels/loss_body.h"
 #include "kernels/q4_quantise_body.h"
+#include "kernels/widen_i8_body.h"
 
 static void qtf_exp_f32__avx2(const float *x, float *out, size_t n) {
     exp_f32_body(x, out, n);
@@ -149,6 +150,18 @@ static void qtf_attention_tile__avx2(const qtf_attention_rows *rows, const float
     attention_tile_body(rows, k, k_stride, v, v_stride, tile_start);
 }
 
+static void qtf_attention_few__avx2(const qtf_attention_rows *rows, const float *k,
+                                    ptrdiff_t k_stride, const float *v, ptrdiff_t v_stride,
+                                    int64_t tile_start) {
+    attention_few_body(rows, k, k_stride, v, v_stride, tile_start);
+}
+
+static void qtf_widen_i8__avx2(const int8_t *x, ptrdiff_t stride, const float *scales,
+                               ptrdiff_t scale_stride, int rows, int n, float *out,
+                               ptrdiff_t out_stride) {
+    widen_i8_body(x, stride, scales, scale_stride, rows, n, out, out_stride);
+}
+
 static void qtf_attention_finish__avx2(const float *out, const float *sum, int n, int head_dim,
                                        float *const *rows) {
     attention_finish_body(out, sum, n, head_dim, rows);
@@ -191,6 +204,8 @@ void qtf_fill_avx2(qtf_kernels *table) {
     table->geglu = qtf_geglu__avx2;
     table->attention_load = qtf_attention_load__avx2;
     table->attention_tile = qtf_attention_tile__avx2;
+    table->attention_few = qtf_attention_few__avx2;
+    table->widen_i8 = qtf_widen_i8__avx2;
     table->attention_finish = qtf_attention_finish__avx2;
     table->softmax = qtf_softmax__avx2;
     table->loss_tile = qtf_loss_tile__avx2;

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "core/compiler.h"
+#include "core/kvcache.h"
 #include "kernels/gemm.h"
 
 /* Instruction sets this compiler and target can build. */
@@ -42,7 +43,12 @@ typedef struct {
     float *max;     /* [n]: largest score in base 2, -inf at first */
     float *sum;     /* [n]: of exp2(score - max), 0 at first */
     float *out;     /* [n / 16, width, 16]: of exp2(score - max) * v, 0 at first */
+    float *keys;    /* [QTF_KEY_TILE, width] to work in, for attention_few alone */
 } qtf_attention_rows;
+
+/* Of at most so many rows, attention_few has q and out in the order [n, width]; the arrays of n are
+ * 16 long, as if the last row were there again. */
+enum { QTF_FEW_ROWS = 8 };
 
 /*
  * What the loss keeps of one row's logits x in one tile of the vocabulary. The largest are counted
@@ -106,6 +112,14 @@ typedef struct qtf_kernels {
      * from key tile_start of the sequence on. */
     void (*attention_tile)(const qtf_attention_rows *rows, const float *k, ptrdiff_t k_stride,
                            const float *v, ptrdiff_t v_stride, int64_t tile_start);
+
+    /* The same for n <= QTF_FEW_ROWS rows; rows of v are readable up to width. */
+    void (*attention_few)(const qtf_attention_rows *rows, const float *k, ptrdiff_t k_stride,
+                          const float *v, ptrdiff_t v_stride, int64_t tile_start);
+
+    /* out[r][i] = scales[r][i / QTF_KV_GROUP] * x[r][i], r < rows, i < n; strides of rows. */
+    void (*widen_i8)(const int8_t *x, ptrdiff_t stride, const float *scales, ptrdiff_t scale_stride,
+                     int rows, int n, float *out, ptrdiff_t out_stride);
 
     /* rows[r] [head_dim] = out / sum for the first n rows of one block of qtf_attention_rows. */
     void (*attention_finish)(const float *out, const float *sum, int n, int head_dim,

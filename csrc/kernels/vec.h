@@ -92,6 +92,9 @@ QTF_INLINE float vf_sum(vf a) {
 QTF_INLINE float vf_hmax(vf a) {
     return _mm512_reduce_max_ps(a);
 }
+QTF_INLINE vf vf_load_i8(const int8_t *p) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)));
+}
 /* 16 lanes that hold integers of the type's range. */
 QTF_INLINE void vf_store_i8(int8_t *p, vf a) {
     _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(a)));
@@ -266,6 +269,10 @@ QTF_INLINE float vf_hmax(vf a) {
     return m;
 }
 #if defined(QTF_VEC_AVX2)
+QTF_INLINE vf vf_load_i8(const int8_t *p) {
+    VF_EACH(_mm256_cvtepi32_ps(
+        _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(p + VF_LANES * i)))));
+}
 QTF_INLINE void vf_store_i8(int8_t *p, vf a) {
     __m256i words = _mm256_packs_epi32(_mm256_cvtps_epi32(a.p[0]), _mm256_cvtps_epi32(a.p[1]));
     words = _mm256_permute4x64_epi64(words, 0xd8);
@@ -274,11 +281,28 @@ QTF_INLINE void vf_store_i8(int8_t *p, vf a) {
     _mm_storeu_si128((__m128i *)p, bytes);
 }
 #elif defined(QTF_VEC_NEON)
+QTF_INLINE vf vf_load_i8(const int8_t *p) {
+    vf r;
+    int8x16_t bytes = vld1q_s8(p);
+    int16x8_t low = vmovl_s8(vget_low_s8(bytes)), high = vmovl_s8(vget_high_s8(bytes));
+    r.p[0] = vcvtq_f32_s32(vmovl_s16(vget_low_s16(low)));
+    r.p[1] = vcvtq_f32_s32(vmovl_s16(vget_high_s16(low)));
+    r.p[2] = vcvtq_f32_s32(vmovl_s16(vget_low_s16(high)));
+    r.p[3] = vcvtq_f32_s32(vmovl_s16(vget_high_s16(high)));
+    return r;
+}
 QTF_INLINE void vf_store_i8(int8_t *p, vf a) {
     vst1q_s8(p,
              vcombine_s8(vmovn_s16(vfp_i16(a.p[0], a.p[1])), vmovn_s16(vfp_i16(a.p[2], a.p[3]))));
 }
 #else
+QTF_INLINE vf vf_load_i8(const int8_t *p) {
+    float lanes[VF];
+    for (int i = 0; i < VF; i++) {
+        lanes[i] = p[i];
+    }
+    return vf_load(lanes);
+}
 QTF_INLINE void vf_store_i8(int8_t *p, vf a) {
     for (int i = 0; i < VF; i++) {
         p[i] = (int8_t)a.p[i / VF_LANES][i % VF_LANES];

@@ -2,24 +2,44 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
+from pyqtf import _core
 from pyqtf.models.config import ModelConfig
 
 Floats = NDArray[np.float32]
+# What the attention kernel reads, [n, n_kv_heads, …]: numbers, and scales where they are integers.
+Stored = tuple[NDArray[Any], Floats | None]
+
+_DTYPES: dict[str, Any] = {"f32": np.float32, "f16": np.float16, "q8": np.int8}
 
 
 class KVCache:
     """Keys and values of every layer for the tokens of one text.
 
-    A text that is read in pieces through a cache gives the same bits as in one. A cache is used by
-    one thread at a time.
+    A text that is read in pieces through a cache gives the same bits as in one piece through such a
+    cache, and with float32 the same as without. Layers with a sliding window forget what no further
+    token can see. A cache is used by one thread at a time.
 
     Parameters
     ----------
     config : ModelConfig
         Of the model that fills the cache.
+    dtype : {"f32", "f16", "q8"}
+        How numbers are stored: float32, half floats, or 8-bit integers with a float32 scale for
+        every 32 numbers of a head. A long text is written faster the fewer bytes it takes.
+
+    Raises
+    ------
+    ValueError
+        `dtype` is none of them.
+
+    Notes
+    -----
+    README.md shows what 16 and 8 bits cost; ``benchmarks/quality_cache.py`` measures it.
 
     Examples
     --------
@@ -33,14 +53,21 @@ class KVCache:
     >>> len(cache)
     4
     >>> cache.truncate(3)
+    >>> small = pyqtf.KVCache(model.config, "q8")
+    >>> small.bytes_per_token < cache.bytes_per_token / 2
+    True
     """
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, dtype: str = "f32") -> None:
+        if dtype not in _DTYPES:
+            raise ValueError(f"dtype: expected one of {', '.join(_DTYPES)}, got {dtype!r}")
         self.config = config
+        self.dtype = dtype
         self._length = 0
-        empty = np.empty((0, config.n_kv_heads, config.head_dim), np.float32)
-        self._keys = [empty] * config.n_layers
-        self._values = [empty] * config.n_layers
+        self._layers = [
+            (_Rows(config, dtype), _Rows(config, dtype)) for _ in range(config.n_layers)
+        ]
+        self._forgotten = [0] * config.n_layers  # tokens of each layer, from the first on
 
     def __len__(self) -> int:
         """Tokens read so far."""
@@ -49,13 +76,12 @@ class KVCache:
     @property
     def nbytes(self) -> int:
         """Bytes taken, room for further tokens included."""
-        return sum(array.nbytes for array in (*self._keys, *self._values))
+        return sum(rows.nbytes for layer in self._layers for rows in layer)
 
     @property
     def bytes_per_token(self) -> int:
         """Bytes that the keys and values of one token take in all layers."""
-        arrays = (*self._keys, *self._values)
-        return sum(array.itemsize * array.shape[1] * array.shape[2] for array in arrays)
+        return sum(rows.bytes_per_token for layer in self._layers for rows in layer)
 
     def truncate(self, length: int) -> None:
         """Forget all tokens but the first `length`.
@@ -63,13 +89,22 @@ class KVCache:
         Raises
         ------
         ValueError
-            There are fewer.
+            There are fewer, or a layer with a sliding window has forgotten what the next token
+            would see; 0 is always possible.
         """
         if not 0 <= length <= self._length:
             raise ValueError(f"length must be from 0 to {self._length}, got {length}")
+        if length == 0:
+            self._forgotten = [0] * self.config.n_layers
+        for layer, forgotten in enumerate(self._forgotten):
+            if forgotten > self._first_seen(layer, length):
+                raise ValueError(
+                    f"length {length}: layer {layer} has forgotten the first {forgotten} tokens, "
+                    "which lie before its window; truncate to 0 and read the text again"
+                )
         self._length = length
 
-    def append(self, layer: int, keys: Floats, values: Floats) -> tuple[Floats, Floats]:
+    def append(self, layer: int, keys: Floats, values: Floats) -> tuple[Stored, Stored]:
         """Write one layer's keys and values of new tokens behind those that are there.
 
         They count when `advance` is called, so that a pass that fails leaves the cache as it was.
@@ -83,25 +118,86 @@ class KVCache:
 
         Returns
         -------
-        keys, values : float32 [len(cache) + n, n_kv_heads, head_dim]
-            Views of all.
+        keys, values : (array [m, n_kv_heads, head_dim], scales or None)
+            Views of the last m tokens: all that the layer has not forgotten.
+
+        Raises
+        ------
+        ValueError
+            A number is not finite or too large for half floats.
         """
-        end = self._length + len(keys)
-        return (
-            _write(self._keys, layer, self._length, end, keys),
-            _write(self._values, layer, self._length, end, values),
-        )
+        start = self._length - self._forgotten[layer]
+        stored_keys, stored_values = self._layers[layer]
+        return stored_keys.write(start, keys), stored_values.write(start, values)
 
     def advance(self, n_tokens: int) -> None:
         """Count tokens that `append` has written in every layer."""
         self._length += n_tokens
+        for layer, stored in enumerate(self._layers):
+            # Whole tiles, by which the kernel adds up, or bits would change.
+            first = self._first_seen(layer, self._length) // _core.KEY_TILE * _core.KEY_TILE
+            unseen = first - self._forgotten[layer]
+            # Once in a window's length: a token costs a constant number of copies.
+            if unseen > self.config.window(layer):
+                for rows in stored:
+                    rows.keep(unseen, self._length - self._forgotten[layer])
+                self._forgotten[layer] = first
+
+    def _first_seen(self, layer: int, length: int) -> int:
+        """Return the first token that the next one sees, of a text of this length."""
+        window = self.config.window(layer)
+        return max(0, length + 1 - window) if window else 0
 
 
-def _write(arrays: list[Floats], layer: int, start: int, end: int, new: Floats) -> Floats:
-    old = arrays[layer]
-    if end > len(old):
-        # Half as much again: a token costs a constant number of copies.
-        arrays[layer] = np.empty((max(end, len(old) * 3 // 2), *old.shape[1:]), np.float32)
-        arrays[layer][:start] = old[:start]
-    arrays[layer][start:end] = new
-    return arrays[layer][:end]
+class _Rows:
+    """Keys or values of one layer, heads first, so that attention reads a head's in one go."""
+
+    def __init__(self, config: ModelConfig, dtype: str) -> None:
+        heads, head_dim = config.n_kv_heads, config.head_dim
+        groups = -(-head_dim // _core.KV_GROUP) if dtype == "q8" else 0
+        self._data: NDArray[Any] = np.empty((heads, 0, head_dim), _DTYPES[dtype])
+        self._scales: Floats = np.empty((heads, 0, groups), np.float32)
+
+    @property
+    def nbytes(self) -> int:
+        return self._data.nbytes + self._scales.nbytes
+
+    @property
+    def bytes_per_token(self) -> int:
+        arrays = (self._data, self._scales)
+        return sum(array.itemsize * array.shape[0] * array.shape[2] for array in arrays)
+
+    def write(self, start: int, new: Floats) -> Stored:
+        """Put new rows [n, n_kv_heads, head_dim] behind the first `start`; return all of them."""
+        end = start + len(new)
+        self._data, self._scales = (
+            _longer(self._data, start, end),
+            _longer(self._scales, start, end),
+        )
+        data = self._data[:, :end].transpose(1, 0, 2)
+        if self._data.dtype == np.int8:
+            scales = self._scales[:, :end].transpose(1, 0, 2)
+            _core.quantise_heads(new, data[start:], scales[start:])
+            return data, scales
+        try:
+            with np.errstate(over="raise"):
+                data[start:] = new
+        except FloatingPointError:
+            raise ValueError('a key or value is above 65504: use dtype="q8" or "f32"') from None
+        return data, None
+
+    def keep(self, start: int, end: int) -> None:
+        """Drop all rows but those from start to end."""
+        self._data = self._data[:, start:end].copy()
+        self._scales = self._scales[:, start:end].copy()
+
+
+def _longer(old: NDArray[Any], start: int, end: int) -> NDArray[Any]:
+    """Return an array with room for `end` rows of a head, of which the first `start` are old's."""
+    n_heads, room, width = old.shape
+    if end <= room:
+        return old
+    # Half as much again: a token costs a constant number of copies.
+    new = np.empty((n_heads, max(end, room * 3 // 2), width), old.dtype)
+    new[:, :start] = old[:, :start]
+    return new

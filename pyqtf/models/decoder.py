@@ -136,9 +136,9 @@ class Decoder:
         heads = qkv.reshape(n_tokens, c.n_heads + 2 * c.n_kv_heads, c.head_dim)
         q, kv = heads[:, : c.n_heads], heads[:, c.n_heads :]
         k, v = kv[:, : c.n_kv_heads], kv[:, c.n_kv_heads :]
-        k_offsets = offsets
+        k_offsets, k_scales, v_scales = offsets, None, None
         if cache is not None:
-            k, v = cache.append(i, k, v)
+            (k, k_scales), (v, v_scales) = cache.append(i, k, v)
             k_offsets = np.array([0, len(k)])
         scores: Any = {
             "scale": c.attention_scale,
@@ -149,7 +149,9 @@ class Decoder:
         if trace is not None and trace.attentions is not None:
             q_heads, k_heads = (np.ascontiguousarray(part.transpose(1, 0, 2)) for part in (q, k))
             trace.attentions.append(_core.attention_weights(q_heads, k_heads, **scores))
-        mixed = _core.attention(q, k, v, offsets, k_offsets, **scores)
+        mixed = _core.attention(
+            q, k, v, offsets, k_offsets, **scores, k_scales=k_scales, v_scales=v_scales
+        )
         self._add(x, mixed.reshape(n_tokens, c.q_size), layer.o, layer.o_bias, layer.attn_post_norm)
 
     def _feed_forward(self, layer: LayerWeights, source: Floats, x: Floats) -> None:

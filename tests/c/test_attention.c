@@ -28,8 +28,9 @@ static void closed_form(const qtf_attention_args *a, int64_t s, int64_t i, int64
     double total = 0.0;
     memset(result, 0, (size_t)d * sizeof *result);
     for (int64_t j = first; j < n; j++) {
-        const float *k = a->k + (a->k_offsets[s] + j) * a->k_stride + kv * d;
-        const float *v = a->v + (a->k_offsets[s] + j) * a->v_stride + kv * d;
+        int64_t row = a->k_offsets[s] + j;
+        const float *k = (const float *)a->k.data + row * a->k.stride + kv * d;
+        const float *v = (const float *)a->v.data + row * a->v.stride + kv * d;
         double score = 0.0;
         for (int64_t x = 0; x < d; x++) {
             score += (double)q[x] * k[x];
@@ -56,23 +57,22 @@ static void test_batch(int64_t group, int64_t n_kv_heads, int64_t d, bool causal
     int64_t n_heads = group * n_kv_heads, kv_stride = 2 * n_kv_heads * d;
     float *q = random_floats(Q_ROWS * n_heads * d), *kv = random_floats(K_ROWS * kv_stride);
     float *out = random_floats(Q_ROWS * n_heads * d);
-    qtf_attention_args args = {.q = q,
-                               .k = kv,
-                               .v = kv + n_kv_heads * d,
-                               .out = out,
-                               .q_stride = n_heads * d,
-                               .k_stride = kv_stride,
-                               .v_stride = kv_stride,
-                               .q_offsets = q_offsets,
-                               .k_offsets = k_offsets,
-                               .n_sequences = SEQUENCES,
-                               .n_heads = n_heads,
-                               .n_kv_heads = n_kv_heads,
-                               .head_dim = d,
-                               .scale = 0.7f,
-                               .softcap = softcap,
-                               .causal = causal,
-                               .window = window};
+    qtf_attention_args args = {
+        .q = q,
+        .k = {.data = kv, .stride = kv_stride, .head_stride = d},
+        .v = {.data = kv + n_kv_heads * d, .stride = kv_stride, .head_stride = d},
+        .out = out,
+        .q_stride = n_heads * d,
+        .q_offsets = q_offsets,
+        .k_offsets = k_offsets,
+        .n_sequences = SEQUENCES,
+        .n_heads = n_heads,
+        .n_kv_heads = n_kv_heads,
+        .head_dim = d,
+        .scale = 0.7f,
+        .softcap = softcap,
+        .causal = causal,
+        .window = window};
     CHECK(qtf_attention(&args) == QTF_OK);
     double *expected = malloc((size_t)d * sizeof *expected);
     for (int64_t s = 0; s < SEQUENCES; s++) {
@@ -95,12 +95,10 @@ static void test_refusals(void) {
     static const int64_t two[] = {0, 2}, one[] = {0, 1};
     float x[8] = {0}, out[8];
     qtf_attention_args good = {.q = x,
-                               .k = x,
-                               .v = x,
+                               .k = {.data = x, .stride = 4, .head_stride = 2},
+                               .v = {.data = x, .stride = 4, .head_stride = 2},
                                .out = out,
                                .q_stride = 4,
-                               .k_stride = 4,
-                               .v_stride = 4,
                                .q_offsets = two,
                                .k_offsets = two,
                                .n_sequences = 1,

@@ -67,18 +67,34 @@ static void matmul(qtf_quant quant, int64_t rows, int64_t n, int64_t k, int64_t 
     free(w), free(x), free(out), qtf_free(m.data), qtf_free(m.scales);
 }
 
-static void attention(int64_t head_dim, int64_t nq, int64_t nk, bool causal) {
+/* x [rows, width] as floats or 8-bit integers with scales, all in one piece of memory to free. */
+static qtf_kv stored(qtf_kv_type type, const float *x, int64_t rows, int64_t heads,
+                     int64_t head_dim, void **memory) {
+    int64_t groups = (head_dim + QTF_KV_GROUP - 1) / QTF_KV_GROUP, n = rows * heads;
+    qtf_kv from = {.data = x, .stride = heads * head_dim, .head_stride = head_dim}, to = from;
+    float *scales = *memory = malloc(floats(n * (groups + head_dim)));
+    to.data = scales + n * groups;
+    if (type == QTF_KV_F32) {
+        memcpy(scales + n * groups, x, floats(n * head_dim));
+        return to;
+    }
+    to.type = type, to.scales = scales;
+    to.scale_stride = heads * groups, to.scale_head_stride = groups;
+    CHECK(qtf_kv_quantise(&from, rows, heads, head_dim, &to) == QTF_OK);
+    return to;
+}
+
+static void attention(qtf_kv_type type, int64_t head_dim, int64_t nq, int64_t nk, bool causal) {
     enum { HEADS = 4, KV_HEADS = 2 };
     const int64_t q_offsets[] = {0, nq}, k_offsets[] = {0, nk};
     float *q = values(nq * HEADS * head_dim, 2.0f), *k = values(nk * KV_HEADS * head_dim, 1.5f);
     float *v = values(nk * KV_HEADS * head_dim, 1.0f), *out = values(nq * HEADS * head_dim, 1.0f);
+    void *keys, *vals;
     qtf_attention_args args = {.q = q,
-                               .k = k,
-                               .v = v,
+                               .k = stored(type, k, nk, KV_HEADS, head_dim, &keys),
+                               .v = stored(type, v, nk, KV_HEADS, head_dim, &vals),
                                .out = out,
                                .q_stride = HEADS * head_dim,
-                               .k_stride = KV_HEADS * head_dim,
-                               .v_stride = KV_HEADS * head_dim,
                                .q_offsets = q_offsets,
                                .k_offsets = k_offsets,
                                .n_sequences = 1,
@@ -88,8 +104,9 @@ static void attention(int64_t head_dim, int64_t nq, int64_t nk, bool causal) {
                                .scale = 0.3f,
                                .causal = causal};
     CHECK(qtf_attention(&args) == QTF_OK);
-    record("attention", head_dim, nq, out, floats(nq * HEADS * head_dim));
-    free(q), free(k), free(v), free(out);
+    record(type == QTF_KV_F32 ? "attention" : "attention q8", head_dim, nq, out,
+           floats(nq * HEADS * head_dim));
+    free(q), free(k), free(v), free(out), free(keys), free(vals);
 }
 
 static void loss(int64_t vocabulary) {
@@ -195,10 +212,12 @@ static void run(results *r) {
             matmul(QTF_Q4, rows, 45, depths[i], QTF_Q4_GROUP);
         }
     }
-    attention(16, 1, 130, true);
-    attention(40, 33, 33, true);
-    attention(64, 70, 200, true);
-    attention(13, 17, 65, false);
+    attention(QTF_KV_F32, 16, 1, 130, true);
+    attention(QTF_KV_F32, 40, 33, 33, true);
+    attention(QTF_KV_F32, 64, 70, 200, true);
+    attention(QTF_KV_Q8, 64, 3, 200, true);
+    attention(QTF_KV_Q8, 40, 20, 70, true);
+    attention(QTF_KV_F32, 13, 17, 65, false);
     loss(7);
     loss(1037);
     for (int64_t d = 1; d <= 100; d += 33) {
