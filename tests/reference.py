@@ -81,6 +81,128 @@ def unpack_q4(data: np.ndarray, n: int, k: int) -> tuple[np.ndarray, np.ndarray]
     return rows[:n], d[:n].astype(np.float64)
 
 
+def quantise_q4(
+    w: np.ndarray, importance: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """What `unpack_q4` finds in float32 w [n, k] packed: csrc/core/matmul.h has the method.
+
+    In float32 step by step, sums in ascending order, so that every rounding is the definition's.
+    """
+    n, k = w.shape
+    groups = -(-k // 128)
+    weight = np.ones(k, np.float32) if importance is None else importance
+    integers, d = np.zeros((n, 128 * groups), np.int64), np.zeros((n, groups))
+    with np.errstate(all="ignore"):
+        for g in range(groups):
+            at = slice(128 * g, min(128 * (g + 1), k))
+            x, top = w[:, at], np.abs(w[:, at]).max(axis=1)
+            power = np.float32(2) ** (2 - np.frexp(top)[1]).astype(np.float32)
+            power[top < 4096 * np.finfo(np.float32).tiny] = 0
+            x = x * power[:, None]
+            runs = [
+                _Q4Run(x[:, i : i + 32], weight[at][i : i + 32]) for i in range(0, x.shape[1], 32)
+            ]
+            unit = _q4_unit(runs)
+            for i, run in enumerate(runs):
+                part = slice(128 * g + 32 * i, 128 * g + 32 * i + run.x.shape[1])
+                integers[:, part] = run.round(unit) * (power > 0)[:, None]
+            d[:, g] = np.where(power > 0, unit.astype(np.float64) / power, 0)
+    return integers, d
+
+
+class _Q4Run:
+    """A run of each row: x [n, at most 32] is about scale * code - minimum."""
+
+    def __init__(self, x: np.ndarray, weight: np.ndarray) -> None:
+        self.x, self.weight = x, weight
+        self.low = np.maximum(-x.min(axis=1), np.float32(0))
+        span = self.low + np.maximum(x.max(axis=1), np.float32(0))
+        self.shifted = x + self.low[:, None]
+        self.sum, self.total = self._add(self.shifted), self._add(np.ones_like(x))
+        self.plain = self.scale = span * np.float32(1 / 15)
+        self.minimum, self.mean, self.spread = (np.zeros_like(span) for _ in range(3))
+        self.error = np.full_like(span, np.inf)
+        if self.total[0] > 0:
+            for start in (14.25, 14.75, 15.25, 15.75):
+                self._fit(np.where(span > 0, np.float32(start) / span, 0), np.zeros_like(span))
+            inverse = np.where(span > 0, 1 / self.scale, 0)
+            self._fit(inverse, self.minimum * inverse)
+        self.minimum = self.minimum + self.low
+
+    def _add(self, values: np.ndarray) -> np.ndarray:
+        total = np.zeros(len(values), np.float32)
+        for i, weight in enumerate(self.weight):
+            total += values[:, i] * weight
+        return total
+
+    def _codes(self, inverse: np.ndarray, offset: np.ndarray) -> np.ndarray:
+        return np.rint(self.shifted * inverse[:, None] + offset[:, None]).clip(0, 15)
+
+    def _fit(self, inverse: np.ndarray, offset: np.ndarray) -> None:
+        codes, per_total = self._codes(inverse, offset), 1 / self.total
+        weighted = codes * self.weight
+        sq, sqq, sqx = np.zeros((3, len(codes)), np.float32)
+        for i in range(codes.shape[1]):
+            sq += weighted[:, i]
+            sqq += weighted[:, i] * codes[:, i]
+            sqx += weighted[:, i] * self.shifted[:, i]
+        mean = sq * per_total
+        spread = sqq - mean * sq
+        scale = self._near((sqx - mean * self.sum) / spread)
+        scale = np.where(spread > 0, scale, self.plain)
+        minimum = (scale * sq - self.sum) * per_total
+        negative = minimum < -self.low  # that of what x was
+        scale = np.where(negative, self._near((sqx - self.low * sq) / sqq), scale)
+        minimum = np.where(negative, -self.low, minimum)
+        excess = scale * sq - self.sum
+        error = scale * (scale * sqq - (sqx + sqx))
+        error = error + minimum * (minimum * self.total - (excess + excess))
+        better = error < self.error
+        for name, new in {
+            "scale": scale,
+            "minimum": minimum,
+            "mean": mean,
+            "spread": spread,
+        }.items():
+            setattr(self, name, np.where(better, new, getattr(self, name)))
+        self.error = np.where(better, error, self.error)
+
+    def _near(self, scale: np.ndarray) -> np.ndarray:
+        least, most = (self.plain * np.float32(f) for f in (0.75, 1.25))
+        return np.minimum(np.where(scale > least, scale, least), most)
+
+    def multiples(self, unit: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Scale and minimum over unit, rounded, and by how much the error grows."""
+        inverse = 1 / unit
+        scale = np.rint(self.scale * inverse).clip(1, 17)
+        off = scale * unit - self.scale
+        balanced = self.minimum + off * self.mean
+        minimum = np.rint(balanced * inverse).clip(0, 255)
+        shift = minimum * unit - balanced
+        return scale, minimum, off * off * self.spread + shift * shift * self.total
+
+    def round(self, unit: np.ndarray) -> np.ndarray:
+        """scale * code - minimum, in multiples of unit."""
+        scale, minimum, _ = self.multiples(unit)
+        per_step = 1 / unit / scale
+        codes = self._codes(per_step, minimum / scale - self.low * per_step)
+        return scale[:, None] * codes - minimum[:, None]
+
+
+def _q4_unit(runs: list[_Q4Run]) -> np.ndarray:
+    largest = np.maximum(np.max([run.scale for run in runs], axis=0), np.float32(2**-20))
+    units, errors = [], []
+    for i in range(14):
+        ratio = largest / np.float32(17.25 - 0.25 * i)
+        c = ratio * np.float32(65537)
+        units.append(c - (c - ratio))  # its lower 16 bits are zero
+        error = np.zeros_like(largest)
+        for run in runs:
+            error += run.multiples(units[-1])[2]
+        errors.append(error)
+    return np.take_along_axis(np.array(units), np.argmin(errors, axis=0)[None], axis=0)[0]
+
+
 def matmul_q4(x: np.ndarray, data: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
     """x [rows, k] in groups of 128 times q4's packed bytes, as `matmul_q8`."""
     x_int, x_scales = quantise_groups(x, 128)

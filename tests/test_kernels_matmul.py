@@ -262,58 +262,6 @@ def test_quantised_rows_are_the_definition(isa):
         assert np.array_equal(packed.rows(ids), want[ids])
 
 
-def plain_q4(w: np.ndarray) -> np.ndarray:
-    """Each run of 32 rounded to the 16 numbers from its least to its largest, zero included."""
-    n, k = w.shape
-    runs = np.zeros((n, -(-k // 32) * 32))
-    runs[:, :k] = w
-    runs = runs.reshape(n, -1, 32)
-    low = np.minimum(runs.min(-1, keepdims=True), 0)
-    step = (np.maximum(runs.max(-1, keepdims=True), 0) - low) / 15
-    return (np.rint((runs - low) / step) * step + low).reshape(n, -1)[:, :k]
-
-
-@pytest.mark.parametrize("spread", [1, 30])
-def test_q4_rounds_better_than_plainly(isa, spread):
-    """Its scales are coarse, seventeen to a group, and its search more than makes up for it."""
-    (w,) = randoms(30, (64, 300))
-    w *= np.exp(np.random.default_rng(1).uniform(0, np.log(spread), w.shape)).astype(np.float32)
-    error = ((_core.pack([w], "q4").dequantize() - w) ** 2).mean()
-    assert error < 0.97 * ((plain_q4(w) - w) ** 2).mean()
-
-
-def test_q4_rounds_important_columns_better(isa):
-    (w,) = randoms(31, (64, 256))
-    importance = np.ones(256, np.float32)
-    importance[::16] = 100
-    errors = [
-        ((_core.pack([w], "q4", importance=given).dequantize() - w) ** 2).mean(axis=0)
-        for given in (None, importance)
-    ]
-    assert errors[1][::16].mean() < 0.5 * errors[0][::16].mean()
-    assert errors[1].mean() < 1.5 * errors[0].mean()
-    same = _core.pack([w], "q4", importance=np.full(256, 7, np.float32)).dequantize()
-    assert np.array_equal(same, _core.pack([w], "q4").dequantize())
-    for bad in (-1, np.nan, 1e7):
-        importance[5] = bad
-        with pytest.raises(
-            ValueError, match="importance: expected numbers from 0 to 1e6, not so at"
-        ):
-            _core.pack([w], "q4", importance=importance)
-    with pytest.raises(ValueError, match="importance: expected 256 elements, got 255"):
-        _core.pack([w], "q4", importance=importance[:255].copy())
-
-
-def test_columns_of_no_importance_leave_finite_weights(isa):
-    (w,) = randoms(32, (33, 128))
-    w[:, 5] *= 1e20
-    importance = np.zeros(128, np.float32)
-    assert np.isfinite(_core.pack([w], "q4", importance=importance).dequantize()).all()
-    importance[64:] = 1
-    values = _core.pack([w], "q4", importance=importance).dequantize()
-    assert np.isfinite(values).all()
-
-
 @pytest.mark.parametrize("quant", QUANTS)
 def test_parts_are_stacked_and_keep_their_types(isa, quant):
     a, b, c = randoms(17, (5, 37), (33, 37), (30, 37))

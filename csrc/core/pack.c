@@ -109,29 +109,54 @@ static bool put_q8(uint8_t *panel, float *scale, int col, const float *values, i
     return true;
 }
 
-/* One group of one column; NULL values stand for zeros. */
-static bool put_q4(qtf_q4_block *block, int col, const float *values, const float *importance,
-                   int64_t n) {
-    float x[QTF_Q4_GROUP] = {0}, weights[QTF_Q4_GROUP] = {0};
-    qtf_q4_group group = {0};
-    for (int64_t i = 0; values && i < n; i++) {
-        x[i] = values[i];
-        weights[i] = importance ? importance[i] : 1.0f;
+/* Columns of a block that the job has. */
+static void merge_q4(const qtf_q4_block *from, int first, int end, qtf_q4_block *block) {
+    for (int col = first; col < end; col++) {
+        block->d[col] = from->d[col];
+        for (int run = 0; run < QTF_Q4_RUNS; run++) {
+            block->scales[run][col] = from->scales[run][col];
+            block->minima[run / 2][col][run % 2] = from->minima[run / 2][col][run % 2];
+        }
+        const uint8_t mask = col < 16 ? 0x0f : 0xf0;
+        for (int i = 0; i < QTF_Q4_GROUP; i++) {
+            const int at = 4 * (col % 16) + i % 4;
+            uint8_t *byte = &block->codes[i / 4][at];
+            *byte = (uint8_t)((*byte & ~mask) | (from->codes[i / 4][at] & mask));
+        }
     }
-    if (values && !qtf_active_kernels()->gemm.quantise_q4(x, weights, &group)) {
+}
+
+/* The columns first … end - 1 of a panel that begins at row0; those from rows on are zeros. */
+typedef struct {
+    int64_t row0;
+    int first, rows, end;
+} panel_part;
+
+/* One group of these columns. */
+static bool put_q4(const pack_job *job, const panel_part *part, int64_t k0, int64_t n,
+                   qtf_q4_block *block) {
+    _Alignas(64) float x[QTF_PANEL][QTF_Q4_GROUP];
+    float ones[QTF_Q4_GROUP];
+    const float *importance = job->importance ? job->importance + k0 : ones;
+    for (int i = 0; !job->importance && i < QTF_Q4_GROUP; i++) {
+        ones[i] = 1.0f;
+    }
+    for (int col = 0; col < QTF_PANEL; col++) {
+        const bool inside = col >= part->first && col < part->rows;
+        const int64_t filled = inside ? n : 0;
+        const float *values = inside ? source_values(job, part->row0 + col, k0, n, x[col]) : x[col];
+        if (values != x[col]) {
+            memcpy(x[col], values, (size_t)n * sizeof *values);
+        }
+        memset(x[col] + filled, 0, (size_t)(QTF_Q4_GROUP - filled) * sizeof(float));
+    }
+    qtf_q4_block other;
+    const bool whole = part->first == 0 && part->end == QTF_PANEL;
+    if (!qtf_active_kernels()->gemm.quantise_q4(x[0], (int)n, importance, whole ? block : &other)) {
         return false;
     }
-    uint32_t bits;
-    memcpy(&bits, &group.d, sizeof bits);
-    block->d[col] = (uint16_t)(bits >> 16);
-    for (int run = 0; run < QTF_Q4_RUNS; run++) {
-        block->scales[run][col] = group.scales[run];
-        block->minima[run / 2][col][run % 2] = group.minima[run];
-    }
-    for (int i = 0; i < QTF_Q4_GROUP; i++) {
-        uint8_t *byte = block->codes[i / 4] + 4 * (col % 16) + i % 4;
-        *byte = col < 16 ? (uint8_t)((*byte & 0xf0) | group.codes[i])
-                         : (uint8_t)((*byte & 0x0f) | group.codes[i] << 4);
+    if (!whole) {
+        merge_q4(&other, part->first, part->end, block);
     }
     return true;
 }
@@ -141,27 +166,27 @@ static void pack_panel(void *context, int64_t task) {
     pack_job *job = context;
     qtf_matrix *m = job->matrix;
     float buffer[QTF_MAX_GROUP];
-    int64_t p = job->panel0 + task, end = job->row0 + job->n_rows;
-    bool pads = end == m->n;
+    const int64_t p = job->panel0 + task, row0 = QTF_PANEL * p, last = job->row0 + job->n_rows;
+    panel_part part = {.row0 = row0};
+    part.first = (int)(job->row0 > row0 ? job->row0 - row0 : 0);
+    part.rows = (int)(last - row0 < QTF_PANEL ? last - row0 : QTF_PANEL);
+    part.end = last == m->n ? QTF_PANEL : part.rows;
     int64_t step = m->quant == QTF_F32 ? QTF_K_BLOCK : m->group;
     int64_t k4 = ceil_div(m->k, 4), n_groups = ceil_div(m->k, step);
     bool ok = true;
     for (int64_t g = 0; g < n_groups; g++) {
         int64_t k0 = g * step, n = m->k - k0 < step ? m->k - k0 : step;
-        for (int col = 0; col < QTF_PANEL; col++) {
-            int64_t row = QTF_PANEL * p + col;
-            bool inside = row >= job->row0 && row < end;
-            if (!inside && (row < job->row0 || !pads)) {
-                continue;
-            }
-            const float *values = inside ? source_values(job, row, k0, n, buffer) : NULL;
+        if (m->quant == QTF_Q4) {
+            ok &= put_q4(job, &part, k0, n, (qtf_q4_block *)m->data + p * n_groups + g);
+            continue;
+        }
+        for (int col = part.first; col < part.end; col++) {
+            const bool inside = col < part.rows;
+            const float *values = inside ? source_values(job, row0 + col, k0, n, buffer) : NULL;
             if (m->quant == QTF_Q8) {
                 ok &= put_q8((uint8_t *)m->data + p * k4 * 4 * QTF_PANEL,
                              m->scales + (p * n_groups + g) * QTF_PANEL + col, col, values, k0, n,
                              m->group >= QTF_PAIRED_GROUP);
-            } else if (m->quant == QTF_Q4) {
-                ok &= put_q4((qtf_q4_block *)m->data + p * n_groups + g, col, values,
-                             job->importance ? job->importance + k0 : NULL, n);
             } else {
                 ok &= put_f32((float *)m->data + p * m->k * QTF_PANEL, col, values, k0, n);
             }

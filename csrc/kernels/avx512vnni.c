@@ -24,6 +24,7 @@ QTF_TARGET_BEGIN("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")
 #include "kernels/layers_body.h"
 #include "kernels/loss_body.h"
 #include "kernels/q4_quantise_body.h"
+#include "kernels/q4_weights_body.h"
 #include "kernels/widen_i8_body.h"
 
 static void qtf_exp_f32__avx512vnni(const float *x, float *out, size_t n) {
@@ -60,9 +61,9 @@ static int qtf_quantise_row_q4__avx512vnni(const float *x, int64_t k, int8_t *q,
     return quantise_row_q4_body(x, k, q, scales, starts);
 }
 
-static int qtf_quantise_q4__avx512vnni(const float *x, const float *importance,
-                                       qtf_q4_group *group) {
-    return quantise_q4_body(x, importance, group);
+static int qtf_quantise_q4__avx512vnni(const float *x, int n, const float *importance,
+                                       qtf_q4_block *block) {
+    return quantise_q4_body(x, n, importance, block);
 }
 
 static void qtf_rms_norm__avx512vnni(const float *x, const float *weight, float eps, float *out,

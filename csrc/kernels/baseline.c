@@ -20,6 +20,7 @@
 #include "kernels/layers_body.h"
 #include "kernels/loss_body.h"
 #include "kernels/q4_quantise_body.h"
+#include "kernels/q4_weights_body.h"
 #include "kernels/widen_i8_body.h"
 
 static void qtf_exp_f32__baseline(const float *x, float *out, size_t n) {
@@ -54,8 +55,9 @@ static int qtf_quantise_row_q4__baseline(const float *x, int64_t k, int8_t *q, f
     return quantise_row_q4_body(x, k, q, scales, starts);
 }
 
-static int qtf_quantise_q4__baseline(const float *x, const float *importance, qtf_q4_group *group) {
-    return quantise_q4_body(x, importance, group);
+static int qtf_quantise_q4__baseline(const float *x, int n, const float *importance,
+                                     qtf_q4_block *block) {
+    return quantise_q4_body(x, n, importance, block);
 }
 
 static void qtf_widen_f16__baseline(const uint16_t *x, float *out, int64_t n) {

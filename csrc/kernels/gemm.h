@@ -64,10 +64,11 @@ typedef struct {
     float (*quantise_i8)(const float *x, int64_t n, bool paired, int8_t *q);
 
     /*
-     * Quantise 128 weights of one row; importance [128], not negative, is how much the square of
-     * each one's error counts. False when a weight is NaN or infinite.
+     * Quantise 32 rows of weights x [32][128], of which the first n of each are there and the rest
+     * zeros; importance [n], not negative, is how much the square of each one's error counts. False
+     * when a weight is NaN or infinite.
      */
-    int (*quantise_q4)(const float *x, const float *importance, qtf_q4_group *group);
+    int (*quantise_q4)(const float *x, int n, const float *importance, qtf_q4_block *block);
 
     /* Widen n values exactly. */
     void (*widen_f16)(const uint16_t *x, float *out, int64_t n);

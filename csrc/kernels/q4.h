@@ -20,10 +20,4 @@ typedef struct {
     uint8_t codes[QTF_Q4_GROUP / 4][64];
 } qtf_q4_block;
 
-/* One group of one row, quantised: code i stands for d * (scales * code - minima) of its run. */
-typedef struct {
-    float d; /* its lower 16 bits are 0 */
-    uint8_t scales[QTF_Q4_RUNS], minima[QTF_Q4_RUNS], codes[QTF_Q4_GROUP];
-} qtf_q4_group;
-
 #endif

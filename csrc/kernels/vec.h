@@ -99,6 +99,14 @@ QTF_INLINE vf vf_load_i8(const int8_t *p) {
 QTF_INLINE void vf_store_i8(int8_t *p, vf a) {
     _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(a)));
 }
+/* Four vectors of integers from 0 to 255 side by side: lane i of a[j] at p[4 i + j]. */
+QTF_INLINE void vf_store_u8x4(uint8_t *p, const vf *a) {
+    __m512i four = _mm512_cvtps_epi32(a[0]);
+    four = _mm512_or_si512(four, _mm512_slli_epi32(_mm512_cvtps_epi32(a[1]), 8));
+    four = _mm512_or_si512(four, _mm512_slli_epi32(_mm512_cvtps_epi32(a[2]), 16));
+    four = _mm512_or_si512(four, _mm512_slli_epi32(_mm512_cvtps_epi32(a[3]), 24));
+    _mm512_storeu_si512(p, four);
+}
 
 #else
 
@@ -106,6 +114,10 @@ QTF_INLINE void vf_store_i8(int8_t *p, vf a) {
 
 enum { VF_PARTS = 2, VF_LANES = 8 };
 typedef __m256 vf_part;
+typedef int32_t vi_part __attribute__((vector_size(32)));
+QTF_INLINE vi_part vfp_int(vf_part a) {
+    return (vi_part)_mm256_cvtps_epi32(a);
+}
 #define VFP_SET1(x) _mm256_set1_ps(x)
 #define VFP_LOAD(p) _mm256_loadu_ps(p)
 #define VFP_STORE(p, a) _mm256_storeu_ps(p, a)
@@ -134,6 +146,9 @@ enum { VF_PARTS = 4, VF_LANES = 4 };
 typedef float vf_part __attribute__((vector_size(16)));
 typedef int32_t vi_part __attribute__((vector_size(16)));
 
+QTF_INLINE vi_part vfp_int(vf_part a) {
+    return __builtin_convertvector(a, vi_part);
+}
 QTF_INLINE vf_part vfp_load(const float *p) {
     vf_part a;
     memcpy(&a, p, sizeof a);
@@ -267,6 +282,15 @@ QTF_INLINE float vf_hmax(vf a) {
         m = s[i] > m ? s[i] : m;
     }
     return m;
+}
+QTF_INLINE void vf_store_u8x4(uint8_t *p, const vf *a) {
+    QTF_UNROLL for (int i = 0; i < VF_PARTS; i++) {
+        vi_part four = vfp_int(a[0].p[i]);
+        QTF_UNROLL for (int j = 1; j < 4; j++) {
+            four |= vfp_int(a[j].p[i]) << (8 * j);
+        }
+        memcpy(p + 4 * VF_LANES * i, &four, sizeof four);
+    }
 }
 #if defined(QTF_VEC_AVX2)
 QTF_INLINE vf vf_load_i8(const int8_t *p) {

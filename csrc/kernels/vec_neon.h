@@ -8,6 +8,11 @@
 
 enum { VF_PARTS = 4, VF_LANES = 4 };
 typedef float32x4_t vf_part;
+typedef int32x4_t vi_part;
+
+QTF_INLINE vi_part vfp_int(vf_part a) {
+    return vcvtq_s32_f32(a);
+}
 
 QTF_INLINE uint32_t vfp_mask_greater(vf_part a, vf_part b) {
     const uint32x4_t bits = {1, 2, 4, 8};
