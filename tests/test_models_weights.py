@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from random_models import write_model
 
-from pyqtf._memory import available_memory
+from pyqtf._memory import available_memory, peak_memory
 from pyqtf.formats import FormatError, open_folder, save_safetensors
 from pyqtf.models import read_config
 from pyqtf.models import weights as weights_module
@@ -186,3 +188,15 @@ def test_the_fingerprint_is_that_of_config_and_weights(tmp_path):
         fingerprint(write_model(tmp_path / "e", rope_theta=1.5e4)),
     ]
     assert len({first, *others}) == 4
+
+
+def test_the_peak_of_memory_is_this_process_own_and_not_its_parents():
+    """As `getrusage` has it, which counts what a child's parent held when it was started."""
+    held = np.ones(40_000_000)
+    program = "from pyqtf._memory import peak_memory; print(peak_memory())"
+    child = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+    assert peak_memory() > held.nbytes > int(child.stdout) > 10_000_000
+
+
+def test_where_the_system_tells_no_peak_getrusage_does(tmp_path):
+    assert peak_memory(tmp_path) > 10_000_000

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import statistics
 import sys
 import time
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 import pyqtf
 from pyqtf import _core
+from pyqtf._memory import peak_memory
 from pyqtf.bench.attention import measure_attention
 from pyqtf.bench.decode import measure_decode
 from pyqtf.bench.kernels import timed_kernels
@@ -35,7 +35,7 @@ def measure(folder: str, quant: str, tokens: int, n: int, long: bool) -> dict[st
     start = time.perf_counter()
     model = pyqtf.load(folder, quant=quant)
     load_seconds = time.perf_counter() - start
-    load_rss = _peak_rss()
+    load_rss = peak_memory()
     rng = np.random.default_rng(1)
 
     def text(length: int) -> NDArray[np.int64]:
@@ -43,7 +43,7 @@ def measure(folder: str, quant: str, tokens: int, n: int, long: bool) -> dict[st
 
     one, short = [text(tokens)], [text(length) for length in _SHORT]
     model.token_losses(one)
-    peak_rss = _peak_rss()
+    peak_rss = peak_memory()
     scoring = _rates(model, one, quant, n)
     stories = _rates(model, short, quant, n)
     decode = measure_decode(model._decoder, n)
@@ -88,10 +88,6 @@ def _rates(model: Any, texts: list[NDArray[np.int64]], quant: str, n: int) -> di
         "shares_of_limit": shares,
         "share_of_limit": statistics.median(shares),
     }
-
-
-def _peak_rss() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 if __name__ == "__main__":
