@@ -17,6 +17,8 @@ from pathlib import Path
 WORK = {
     "qtf_gemm_q8__avx512vnni": "vpdpbusd",
     "qtf_gemm_f32__avx512vnni": "vfmadd",
+    "qtf_gemm_q8__avxvnni": "vpdpbusd",
+    "qtf_gemm_q4__avxvnni": "vpdpbusd",
     "qtf_gemm_q8__avx2": "vpmaddwd",
     "qtf_gemm_f32__avx2": "vfmadd",
 }

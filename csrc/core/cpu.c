@@ -16,9 +16,10 @@
 #endif
 
 static const char *const isa_names[QTF_ISA_COUNT] = {
-    [QTF_ISA_BASELINE] = "baseline",         [QTF_ISA_AVX2] = "avx2",
-    [QTF_ISA_AVX512VNNI] = "avx512vnni",     [QTF_ISA_NEON] = "neon",
-    [QTF_ISA_NEON_DOTPROD] = "neon-dotprod", [QTF_ISA_NEON_I8MM] = "neon-i8mm",
+    [QTF_ISA_BASELINE] = "baseline",   [QTF_ISA_AVX2] = "avx2",
+    [QTF_ISA_AVXVNNI] = "avxvnni",     [QTF_ISA_AVX512VNNI] = "avx512vnni",
+    [QTF_ISA_NEON] = "neon",           [QTF_ISA_NEON_DOTPROD] = "neon-dotprod",
+    [QTF_ISA_NEON_I8MM] = "neon-i8mm",
 };
 
 const char *qtf_isa_name(qtf_isa isa) {
@@ -47,6 +48,13 @@ static bool has(uint32_t reg, uint32_t bits) {
     return (reg & bits) == bits;
 }
 
+bool qtf_cpu_has_avxvnni(void) {
+    enum { AVX_VNNI = 1 << 4 };
+    uint32_t a, b, c, d;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && a >= 1 &&
+           __get_cpuid_count(7, 1, &a, &b, &c, &d) && has(a, AVX_VNNI);
+}
+
 qtf_isa qtf_cpu_best_isa(void) {
     uint32_t a, b, c, d;
     if (!__get_cpuid(1, &a, &b, &c, &d) || !has(c, bit_OSXSAVE | bit_AVX | bit_FMA | bit_F16C)) {
@@ -60,7 +68,7 @@ qtf_isa qtf_cpu_best_isa(void) {
         has(c, bit_AVX512VNNI)) {
         return QTF_ISA_AVX512VNNI;
     }
-    return QTF_ISA_AVX2;
+    return qtf_cpu_has_avxvnni() ? QTF_ISA_AVXVNNI : QTF_ISA_AVX2;
 }
 
 const char *qtf_cpu_name(void) {

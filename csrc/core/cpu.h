@@ -9,6 +9,7 @@
 typedef enum {
     QTF_ISA_BASELINE = 0, /* portable C */
     QTF_ISA_AVX2,         /* AVX2, FMA, F16C */
+    QTF_ISA_AVXVNNI,      /* and 256-bit vpdpbusd, of AVX-VNNI or of AVX-512 VL and VNNI */
     QTF_ISA_AVX512VNNI,   /* AVX-512 F, BW, DQ, VL, VNNI */
     QTF_ISA_NEON,         /* every AArch64 */
     QTF_ISA_NEON_DOTPROD, /* sdot */
@@ -16,7 +17,7 @@ typedef enum {
     QTF_ISA_COUNT
 } qtf_isa;
 
-/* "baseline", "avx2", "avx512vnni", "neon", "neon-dotprod", "neon-i8mm". */
+/* "baseline", "avx2", "avxvnni", "avx512vnni", "neon", "neon-dotprod", "neon-i8mm". */
 const char *qtf_isa_name(qtf_isa isa);
 
 /* The isa called name; false if there is none. */
@@ -24,6 +25,9 @@ bool qtf_isa_from_name(const char *name, qtf_isa *isa);
 
 /* The best isa that both the processor and the operating system (XGETBV) support. */
 qtf_isa qtf_cpu_best_isa(void);
+
+/* Whether QTF_ISA_AVXVNNI is there as AVX-VNNI, else it is as AVX-512. */
+bool qtf_cpu_has_avxvnni(void);
 
 /* The processor's brand string, or its implementer and part number (AArch64 Linux); "unknown" where
  * it has none. Static memory. */

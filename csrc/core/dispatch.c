@@ -6,11 +6,20 @@ static qtf_kernels tables[QTF_ISA_COUNT];
 static bool available[QTF_ISA_COUNT];
 static _Atomic int active = -1;
 
+#if QTF_HAVE_AVXVNNI
+static void fill_avxvnni(qtf_kernels *table) {
+    (qtf_cpu_has_avxvnni() ? qtf_fill_avxvnni : qtf_fill_avxvnni_evex)(table);
+}
+#endif
+
 void qtf_dispatch_init(void) {
     static void (*const fill[QTF_ISA_COUNT])(qtf_kernels *) = {
         [QTF_ISA_BASELINE] = qtf_fill_baseline,
 #if QTF_HAVE_AVX2
         [QTF_ISA_AVX2] = qtf_fill_avx2,
+#endif
+#if QTF_HAVE_AVXVNNI
+        [QTF_ISA_AVXVNNI] = fill_avxvnni,
 #endif
 #if QTF_HAVE_AVX512VNNI
         [QTF_ISA_AVX512VNNI] = qtf_fill_avx512vnni,

@@ -21,6 +21,11 @@
 /* Instruction sets this compiler and target can build. */
 #define QTF_HAVE_AVX2 QTF_X86
 #define QTF_HAVE_AVX512VNNI QTF_X86
+#if defined(__clang__)
+#define QTF_HAVE_AVXVNNI (QTF_X86 && __clang_major__ >= 13)
+#else
+#define QTF_HAVE_AVXVNNI (QTF_X86 && __GNUC__ >= 11)
+#endif
 #define QTF_HAVE_NEON QTF_AARCH64
 #define QTF_HAVE_NEON_DOTPROD QTF_AARCH64
 #define QTF_HAVE_NEON_I8MM QTF_AARCH64
@@ -140,6 +145,8 @@ typedef struct qtf_kernels {
 
 void qtf_fill_baseline(qtf_kernels *table);
 void qtf_fill_avx2(qtf_kernels *table);
+void qtf_fill_avxvnni(qtf_kernels *table);
+void qtf_fill_avxvnni_evex(qtf_kernels *table);
 void qtf_fill_avx512vnni(qtf_kernels *table);
 void qtf_fill_neon(qtf_kernels *table);
 void qtf_fill_neon_dotprod(qtf_kernels *table);

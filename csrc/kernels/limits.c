@@ -41,6 +41,8 @@
     REPEAT_4(AVX2_Q4_NEXT)                                                                         \
     AVX2_Q4_WIDEN(0, 4) AVX2_Q4_WIDEN(1, 5) AVX2_Q4_WIDEN(2, 6) AVX2_Q4_WIDEN(3, 7)
 #define AVX512_F32(i) "vfmadd231ps %%zmm12, %%zmm13, %%zmm" #i "\n"
+#define AVXVNNI_Q8(i) "%{vex%} vpdpbusd %%ymm12, %%ymm13, %%ymm" #i "\n"
+#define AVXVNNI_EVEX_Q8(i) "vpdpbusd %%ymm12, %%ymm13, %%ymm" #i "\n"
 #define AVX512_Q8(i) "vpdpbusd %%zmm12, %%zmm13, %%zmm" #i "\n"
 
 static void f32_baseline(int64_t n) {
@@ -61,6 +63,14 @@ static void q4_avx2(int64_t n) {
     LOOP(REPEAT_8(AVX_ZERO) AVX_ZERO(12) AVX_ZERO(13), AVX2_Q4);
     __asm__ volatile("vzeroupper");
 }
+static void q8_avxvnni(int64_t n) {
+    if (qtf_cpu_has_avxvnni()) {
+        LOOP(REPEAT_12(AVX_ZERO) AVX_ZERO(12) AVX_ZERO(13), REPEAT_12(AVXVNNI_Q8));
+    } else {
+        LOOP(REPEAT_12(AVX_ZERO) AVX_ZERO(12) AVX_ZERO(13), REPEAT_12(AVXVNNI_EVEX_Q8));
+    }
+    __asm__ volatile("vzeroupper");
+}
 static void f32_avx512vnni(int64_t n) {
     LOOP(REPEAT_12(AVX_ZERO) AVX_ZERO(12) AVX_ZERO(13), REPEAT_12(AVX512_F32));
     __asm__ volatile("vzeroupper");
@@ -74,6 +84,7 @@ qtf_limit qtf_limit_f32(qtf_isa isa) {
     static const qtf_limit limits[QTF_ISA_COUNT] = {
         [QTF_ISA_BASELINE] = {"mulps + addps", f32_baseline, 12 * 2 * 4},
         [QTF_ISA_AVX2] = {"vfmadd231ps ymm", f32_avx2, 12 * 2 * 8},
+        [QTF_ISA_AVXVNNI] = {"vfmadd231ps ymm", f32_avx2, 12 * 2 * 8},
         [QTF_ISA_AVX512VNNI] = {"vfmadd231ps zmm", f32_avx512vnni, 12 * 2 * 16},
     };
     return limits[isa];
@@ -83,6 +94,7 @@ qtf_limit qtf_limit_q8(qtf_isa isa) {
     static const qtf_limit limits[QTF_ISA_COUNT] = {
         [QTF_ISA_BASELINE] = {"pmaddwd + paddd", q8_baseline, 12 * 2 * 8},
         [QTF_ISA_AVX2] = {"vpmaddubsw + vpmaddwd + vpaddd ymm", q8_avx2, 12 * 2 * 32},
+        [QTF_ISA_AVXVNNI] = {"vpdpbusd ymm", q8_avxvnni, 12 * 2 * 32},
         [QTF_ISA_AVX512VNNI] = {"vpdpbusd zmm", q8_avx512vnni, 12 * 2 * 64},
     };
     return limits[isa];
