@@ -11,7 +11,7 @@ from pyqtf import bundled, costs
 from pyqtf._memory import available_memory
 from pyqtf._quants import QUANTS
 from pyqtf.bench.estimate import estimate_seconds
-from pyqtf.formats import Tensor, hub, open_folder, read_gguf
+from pyqtf.formats import Tensor, hub, is_gguf, open_folder, read_gguf
 from pyqtf.loading import read_gguf_tokenizer
 from pyqtf.models import ModelConfig, gguf, read_config
 from pyqtf.models.gguf_tensors import named_tensors
@@ -114,7 +114,7 @@ def inspect_model(name_or_path: str | os.PathLike[str], revision: str | None = N
     """
     source = find_local(name_or_path)
     if source is not None and source.is_file:
-        return (_inspect_gguf if source.path.suffix == ".gguf" else _inspect_saved)(source)
+        return (_inspect_gguf if is_gguf(source.path) else _inspect_saved)(source)
     if source is not None:
         return _inspect_folder(source, open_folder(source.path), f"folder {source.path}")
     model = find_on_hub(name_or_path, revision)

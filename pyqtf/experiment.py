@@ -128,6 +128,8 @@ def run_scaling(
 
         models = bundled.names()
     folder = Path(out)
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"out is {folder}, which is a file; expected a folder")
     folder.mkdir(parents=True, exist_ok=True)
     done: list[Scored] = []
     for scored in iter_scores(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from pyqtf._quants import QUANTS
-from pyqtf.formats import GGUF, FormatError, open_folder, read_gguf
+from pyqtf.formats import GGUF, FormatError, is_gguf, open_folder, read_gguf
 from pyqtf.model import Model
 from pyqtf.models import gguf
 from pyqtf.models.decoder import Decoder
@@ -79,7 +79,7 @@ def load(
     source = find_source(name_or_path, revision)
     if not source.is_file:
         return _load_folder(source, quant)
-    return (_load_gguf if source.path.suffix == ".gguf" else _load_saved)(source, quant)
+    return (_load_gguf if is_gguf(source.path) else _load_saved)(source, quant)
 
 
 def _load_folder(source: Source, quant: str | None) -> Model:

@@ -83,6 +83,8 @@ def find_local(name_or_path: str | os.PathLike[str]) -> Source | None:
         folder = bundled.path(str(name_or_path))
         return Source(folder, folder.parent, folder.name, folder.name)
     path = Path(name_or_path)
+    if not os.fspath(name_or_path):
+        return None
     if path.is_dir():
         folder = path.resolve()
         return Source(folder, folder, folder.name, str(folder))

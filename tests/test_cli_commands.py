@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pandas as pd
@@ -190,18 +191,28 @@ def test_a_full_disk_leaves_no_half_file(tmp_path, monkeypatch, capsys, name, no
     ("argv", "words"),
     [
         (["scaling", "--stories", "none.txt"], "the stories file none.txt does not exist"),
+        (["scaling", "--stories", "generate"], "the stories file generate does not exist"),
+        (["scaling", "--stories", "folder"], "the stories file folder is a folder"),
         (["scaling", "--stories", "x.pdf"], "ends in '.pdf'"),
+        (["scaling", "--stories", "x"], "x has no ending; expected one of .txt"),
         (["scaling", "--stories", "bad.txt"], "not UTF-8: byte 0xff at offset 2"),
         (["scaling", "--models", "none"], "no model is named 'none'; there are: small"),
         (["scaling", "--models", "small", "small"], "two models are named 'small'"),
-        (["scaling", "--out", "bad.txt"], "bad.txt"),
+        (["scaling", "--out", "bad.txt"], "out is bad.txt, which is a file; expected a folder"),
         (["score", "", "--model", "small"], "text is empty"),
+        (["score", "none.txt", "--model", "small"], "the file none.txt does not exist"),
+        (["score", "folder", "--model", "small"], "folder is a folder; expected a text"),
         (["score", "ab", "--model", "none"], "no model is named"),
         (["info", "none"], "'none' is neither a folder or file"),
+        (["info", ""], "'' is neither a folder or file"),
+        (["info", "bad.txt"], "a model is a folder, a GGUF file or a file that model.save wrote"),
     ],
 )
 def test_errors_are_one_line(tmp_path, capsys, argv, words):
     (tmp_path / "bad.txt").write_bytes(b"ab\xff")
+    (tmp_path / "folder").mkdir()
+    for name in ("x", "x.pdf"):
+        (tmp_path / name).write_text("A cat sat.")
     assert main(argv) == 1
     captured = capsys.readouterr()
     assert captured.err.startswith("pyqtf: error: ")
@@ -221,6 +232,18 @@ def test_a_surprise_is_one_line_too_and_can_be_traced(monkeypatch, capsys):
     monkeypatch.setenv("PYQTF_TRACEBACK", "1")
     with pytest.raises(RuntimeError, match="gears"):
         main(["scaling"])
+
+
+def test_a_warning_is_one_line(monkeypatch, capsys):
+    def load(name, quant):
+        warnings.warn("the wheels squeak", stacklevel=2)
+        return Named(name, quant)
+
+    monkeypatch.setattr(pyqtf, "load", load)
+    shown = warnings.showwarning
+    assert main(["score", "A cat sat.", "--model", "small"]) == 0
+    assert capsys.readouterr().err == "pyqtf: warning: the wheels squeak\n"
+    assert warnings.showwarning is shown
 
 
 @pytest.mark.parametrize("argv", [[], ["dance"], ["score"], ["scaling", "--quant", "q3"]])

@@ -81,7 +81,7 @@ def test_real_stories(data_dir):
         ("s.csv", 'text\n"a', "not CSV"),
         ("s.parquet", b"PAR1 no", "not a parquet file"),
         ("s.pdf", "x", r"ends in '\.pdf'; expected one of \.txt, \.json"),
-        ("stories", "x", "ends in 'nothing'"),
+        ("stories", "x", "has no ending; expected one of"),
     ],
 )
 def test_files_that_are_refused(tmp_path, name, content, words):

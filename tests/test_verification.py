@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from fakes import BigramModel, UniformModel
+from random_models import write_model
 
 import pyqtf
 from pyqtf.cli import main
@@ -17,6 +18,7 @@ from pyqtf.tokenizer import Tokenizer
 from pyqtf.verification import against, figures
 from pyqtf.verification.against import verify_against_transformers
 from pyqtf.verification.figures import FIGURES, figures_for, rows_of_wikitext, verify_figures
+from pyqtf.verification.tables import against_table
 
 RAW = " \n = A cat = \n \n It sat on a mat . \n" + " And then it ran , and ran . \n" * 200
 
@@ -104,6 +106,21 @@ def test_transformers_gives_the_same(tmp_path):
     np.testing.assert_allclose(found["pyqtf"], results["perplexity"], rtol=1e-14)
 
 
+def test_a_long_story_is_cut_for_both(tmp_path, capfd):
+    """A folder without model_type, as pyqtf reads it, whose longest text is 64 tokens."""
+    pytest.importorskip("transformers")
+    write_model(tmp_path / "small", vocab_size=256)
+    story = pyqtf.bundled.stories()[0]["text"]
+    found = verify_against_transformers([tmp_path / "small"], [story, "A cat sat."])
+    assert found["n_read"].tolist() == [64, 10]
+    assert found["n_tokens"].tolist() == [len(story.encode()), 10]
+    assert found["agrees"].all()
+    expected = pyqtf.load(tmp_path / "small", quant="f32").score(story.encode()[:64].decode())
+    assert found["pyqtf"][0] == expected.perplexity
+    assert capfd.readouterr().err == "", "transformers' bars are no news"
+    assert f"64 of {len(story)}" in against_table(found).to_text(100)
+
+
 def test_a_difference_is_seen(monkeypatch):
     pytest.importorskip("transformers")
     ours = against._ours
@@ -140,7 +157,13 @@ def test_the_command(capsys, monkeypatch, wikitext):
     assert "--wikitext FILE" in capsys.readouterr().err
     assert main(["verify", "--against", "transformers", "--stories", "0"]) == 1
     assert "expected 1 to 50" in capsys.readouterr().err
-    rows = pd.DataFrame({"model_name": ["m"], "story_idx": 0, "n_tokens": 9, "same_tokens": True,
+    for option in (["--quant", "q8"], ["--wikitext", str(wikitext)]):
+        assert main(["verify", "--against", "transformers", *option]) == 1
+        assert "are for public figures" in capsys.readouterr().err
+    assert main(["verify", "stories-80k", "--wikitext", "none.txt"]) == 1
+    assert "no public figure is known for 'stories-80k'" in capsys.readouterr().err
+    rows = pd.DataFrame({"model_name": ["m"], "story_idx": 0, "n_tokens": 9, "n_read": 9,
+                         "same_tokens": True,
                          "pyqtf": 2.0, "transformers": 2.5, "difference": -0.2,
                          "agrees": False})  # fmt: skip
     monkeypatch.setattr(against, "verify_against_transformers", lambda models, stories: rows)

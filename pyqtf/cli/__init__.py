@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Sequence
+from typing import TextIO
 
 from pyqtf import __version__
 from pyqtf.cli import bench, compare, info, scaling, score, tokenize, verify
@@ -36,7 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         command.add_to(commands)
     args = parser.parse_args(argv)
     try:
-        args.run(args)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            args.run(args)
         sys.stdout.flush()
     except KeyboardInterrupt:
         print(f"\npyqtf: interrupted{getattr(args, 'on_interrupt', '')}", file=sys.stderr)
@@ -51,6 +55,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"pyqtf: error: {_one_line(error)}", file=sys.stderr)
         return 1
     return 0
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Say it like an error: a student's command has no line of code to point at."""
+    print(f"pyqtf: warning: {message}", file=sys.stderr)
 
 
 def _one_line(error: Exception) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from pyqtf._quants import QUANTS
@@ -23,17 +22,12 @@ def add_to(commands: Any) -> None:
 def run(args: argparse.Namespace) -> None:
     """Print the score and the tokens that cost most."""
     import pyqtf
+    from pyqtf.cli._text import named_file
     from pyqtf.evaluation.score import score
     from pyqtf.evaluation.stories import read_text
     from pyqtf.plot.table import score_text
 
-    text = read_text(args.text) if _is_file(args.text) else args.text
+    file = named_file(args.text)
+    text = read_text(file) if file else args.text
     model = pyqtf.load(args.model, quant=args.quant)
     print(score_text(score(model, text, context=args.context), top=args.top))
-
-
-def _is_file(text: str) -> bool:
-    try:
-        return Path(text).is_file()
-    except OSError:  # a text may be too long for a file name
-        return False

@@ -63,14 +63,13 @@ def read_stories(path: str | os.PathLike[str]) -> list[Story]:
         ".csv": _from_csv,
         ".parquet": _from_parquet,
     }
-    reader = readers.get(path.suffix.lower())
-    if reader is None:
-        raise ValueError(
-            f"{path} ends in {path.suffix or 'nothing'!r}; expected one of {', '.join(readers)}"
-        )
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
         raise FileNotFoundError(f"the stories file {path} {what}")
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        ending = f"ends in {path.suffix!r}" if path.suffix else "has no ending"
+        raise ValueError(f"{path} {ending}; expected one of {', '.join(readers)}")
     return as_stories(reader(path), where=str(path))
 
 

@@ -104,6 +104,17 @@ class GGUF:
     tensors: Mapping[str, Tensor]
 
 
+def is_gguf(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is GGUF: by its name, or else by its first bytes."""
+    path = Path(path)
+    if path.suffix.lower() == ".gguf":
+        return True
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
+
+
 def read_gguf(path: str | os.PathLike[str]) -> GGUF:
     """Map one file and return its metadata and tensors; no tensor's bytes are read yet.
 

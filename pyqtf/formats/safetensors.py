@@ -38,6 +38,16 @@ _DTYPES = {
 }  # fmt: skip
 
 
+def is_safetensors(path: str | os.PathLike[str]) -> bool:
+    """Whether a file begins as safetensors do: with the length of the JSON object that follows."""
+    path = Path(path)
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        head = file.read(9)
+    return head[8:] == b"{" and int.from_bytes(head[:8], "little") <= path.stat().st_size - 8
+
+
 def read_safetensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     """Map one file and return its tensors by name; no tensor's bytes are read yet.
 

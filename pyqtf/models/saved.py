@@ -160,9 +160,17 @@ def _read_facts(
     path: str | os.PathLike[str],
 ) -> tuple[dict[str, str], dict[str, Any], dict[str, Tensor]]:
     """Return the file's metadata, the facts in them, and its tensors."""
-    metadata, tensors = read_with_metadata(path)
+    try:
+        metadata, tensors = read_with_metadata(path)
+    except FormatError as error:
+        raise FormatError(
+            f"{error}; a model is a folder, a GGUF file or a file that model.save wrote"
+        ) from None
     if "pyqtf" not in metadata:
-        raise FormatError(f"{path}: expected a file that model.save wrote")
+        raise FormatError(
+            f"{path}: expected a file that model.save wrote; for other safetensors give the "
+            "folder that holds them with their config.json"
+        )
     facts = parse_object(metadata["pyqtf"].encode(), f"{path}: metadata")
     if facts.get("format") != _FORMAT:
         raise FormatError(

@@ -27,11 +27,16 @@ def find_tokenizer(name_or_path: str | None) -> Tokenizer:
     """
     from pyqtf import bundled, sources
     from pyqtf.formats import hub
+    from pyqtf.formats.safetensors import is_safetensors
+    from pyqtf.models.saved import read_header
 
     names = bundled.names()
     if name_or_path is None or name_or_path in names:
         return Tokenizer.from_file(bundled.path(names[0]).parent)
-    if Path(name_or_path).exists():
+    if is_safetensors(name_or_path):
+        header = read_header(name_or_path)
+        return Tokenizer.from_json(header.tokenizer.tobytes(), **header.special)
+    if name_or_path and Path(name_or_path).exists():
         return Tokenizer.from_file(name_or_path)
     model = sources.find_on_hub(name_or_path)
     return Tokenizer.from_file(hub.fetch_file(model) if model.file else hub.fetch_small(model))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyqtf import _core
-from pyqtf.formats import read_gguf
+from pyqtf.formats import is_gguf, read_gguf
 from pyqtf.tokenizer._files import (
     byte_alphabet,
     byte_level_json,
@@ -97,7 +97,7 @@ class Tokenizer(Codec):
             The file is broken, or describes a tokenizer that is not byte-level BPE.
         """
         path = Path(path)
-        gguf = read_gguf(path) if path.suffix == ".gguf" else None
+        gguf = read_gguf(path) if is_gguf(path) else None
         try:
             if gguf is not None:
                 vocabulary = read_vocabulary(gguf.metadata)

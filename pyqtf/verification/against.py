@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from pyqtf.evaluation.evaluate import Stories
 from pyqtf.evaluation.stories import as_stories
+from pyqtf.models.registry import FAMILIES, read_config
 from pyqtf.sources import find_source
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ def verify_against_transformers(models: Sequence[str | Path], stories: Stories) 
         One row per model and story: ``model_name``, ``story_idx``, ``n_tokens``, ``same_tokens``
         (both tokenizers give the same ids), ``pyqtf`` and ``transformers`` (perplexities),
         ``difference`` (relative), ``max_nll_difference`` (largest of a token, nats), ``agrees``:
-        same tokens, and perplexities within 1e-5.
+        same tokens, and perplexities within 1e-5. A story longer than the model can read is cut
+        for both; ``n_read`` says how many of its tokens they read.
 
     Raises
     ------
@@ -60,7 +62,8 @@ def verify_against_transformers(models: Sequence[str | Path], stories: Stories) 
         if source.is_file:
             raise ValueError(f"{name} is a single file; transformers needs the model's folder")
         ours = _ours(name, texts)
-        theirs = _theirs(torch, transformers, source, [ids for ids, _ in ours])
+        read = [ids[: len(nll) + 1] for ids, nll in ours]
+        theirs = _theirs(torch, transformers, source, read)
         tokens = _tokens(transformers, source, texts)
         for index, ((ids, nll), other, their_ids) in enumerate(
             zip(ours, theirs, tokens, strict=True)
@@ -72,6 +75,7 @@ def verify_against_transformers(models: Sequence[str | Path], stories: Stories) 
                     "model_name": source.name,
                     "story_idx": index,
                     "n_tokens": len(ids),
+                    "n_read": len(nll) + 1,
                     "same_tokens": same,
                     "pyqtf": a,
                     "transformers": b,
@@ -99,15 +103,25 @@ def _ours(
     import pyqtf
 
     model = pyqtf.load(name, quant="f32")
-    scores = [model.score(text) for text in texts]
-    return [(score.ids, score.losses.nll) for score in scores]
+    longest = model.config.max_position_embeddings
+    sequences = model.tokenizer.encode_batch(texts)
+    return [(ids, model.score(ids[:longest]).losses.nll) for ids in sequences]
 
 
 def _theirs(
     torch: Any, transformers: Any, source: Source, sequences: Sequence[NDArray[np.int32]]
 ) -> list[NDArray[np.float64]]:
     gc.collect()
-    model = transformers.AutoModelForCausalLM.from_pretrained(source.path, dtype=torch.float32)
+    bars = transformers.utils.logging
+    shown = bars.is_progress_bar_enabled()
+    bars.disable_progress_bar()
+    try:
+        # AutoModel asks for a model_type, which pyqtf does not.
+        family = getattr(transformers, FAMILIES[read_config(source.path).family].architecture)
+        model = family.from_pretrained(source.path, dtype=torch.float32)
+    finally:
+        if shown:
+            bars.enable_progress_bar()
     model.eval()
     found = []
     with torch.no_grad():

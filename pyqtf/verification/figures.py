@@ -108,6 +108,8 @@ def verify_figures(models: Models, wikitext: str | Path, *, quant: str = "f32") 
     >>> [figure.perplexity for figure in figures_for("Qwen/Qwen2.5-0.5B")]
     ['13.07', '13.895']
     """
+    wanted = as_models(models)
+    known = [figures_for(one if isinstance(one, str) else _name(one)) for one in wanted]
     raw = read_text(wikitext)
     if hashlib.sha256(raw.encode("utf-8")).hexdigest() != _SHA256:
         warnings.warn(
@@ -115,8 +117,6 @@ def verify_figures(models: Models, wikitext: str | Path, *, quant: str = "f32") 
             "agree",
             stacklevel=2,
         )
-    wanted = as_models(models)
-    known = [figures_for(one if isinstance(one, str) else _name(one)) for one in wanted]
     rows: list[dict[str, object]] = []
     for place, figures in enumerate(known):
         model = open_model(wanted[place], quant)

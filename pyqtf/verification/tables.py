@@ -33,9 +33,9 @@ def against_table(found: pd.DataFrame) -> Table:
         (
             str(row["model_name"]),
             str(row["story_idx"]),
-            f"{row['n_tokens']}{'' if row['same_tokens'] else ' (others)'}",
-            f"{row['pyqtf']:.6f}",
-            f"{row['transformers']:.6f}",
+            _tokens(row["n_read"], row["n_tokens"], row["same_tokens"]),
+            f"{row['pyqtf']:#.8g}",
+            f"{row['transformers']:#.8g}",
             f"{row['difference']:+.1e}",
             "yes" if row["agrees"] else "NO",
         )
@@ -44,3 +44,9 @@ def against_table(found: pd.DataFrame) -> Table:
     return Table(
         ("model", "story", "tokens", "pyqtf", "transformers", "difference", "agrees"), tuple(rows)
     )
+
+
+def _tokens(n_read: int, n_tokens: int, same: bool) -> str:
+    """How many tokens a story has, how many of them were read, and whether both tools see them."""
+    cut = "" if n_read == n_tokens else f" of {n_tokens}"
+    return f"{n_read}{cut}{'' if same else ' (others)'}"
