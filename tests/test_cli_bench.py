@@ -32,6 +32,14 @@ def test_figures_hang_together(result):
     assert prefill["ratio"] == pytest.approx(
         prefill["tokens_per_second"] / prefill["short_tokens_per_second"]
     )
+    rows = result["long_decode"]
+    assert [row["cache"] for row in rows] == ["f32", "f16", "q8"]
+    # Of 2 layers, keys and values, 2 heads: 16 numbers and for q8 one scale.
+    assert [row["bytes"] for row in rows] == [8192 * 8 * n for n in (64, 32, 20)]
+    for row in rows:
+        assert len(row["ratios"]) == 8 and row["tokens_per_second"] > 0
+        assert min(row["ratios"]) <= row["ratio"] <= max(row["ratios"])
+    assert rows[0]["ratio"] == 1
     assert (
         sum(v for k, v in result["kernel_seconds"].items() if k != "all")
         <= (result["kernel_seconds"]["all"])
@@ -43,13 +51,19 @@ def test_figures_hang_together(result):
 def test_report_has_every_figure(result):
     text = bench.render(result)
     words = ("tiny with random weights, q8", "of the limit", "memory read (", "prefill 8,192 ")
-    for part in (*words, "text of 32,768 ", "of the f32 limit", "where the time"):
+    for part in (
+        *words,
+        "decode at 8,192, q8 ",
+        "text of 32,768 ",
+        "of the f32 limit",
+        "where the time",
+    ):
         assert part in text
 
 
 def test_report_without_a_long_text(result):
-    text = bench.render({**result, "prefill": None})
-    assert "prefill" not in text and "text of 8,192 " in text
+    text = bench.render({**result, "prefill": None, "long_decode": []})
+    assert "prefill" not in text and "decode at" not in text and "text of 8,192 " in text
 
 
 def test_a_loop_of_two_storages_is_shown_once(result):

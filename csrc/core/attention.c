@@ -197,8 +197,10 @@ static void attention_task_run(void *context, int64_t index) {
             qtf_kv_prefetch(&args->k, row + n, next, head, head_dim);
             qtf_kv_prefetch(&args->v, row + n, next, head, head_dim);
         }
-        const float *k = qtf_kv_rows(&args->k, row, n, head, head_dim, true, w.k, width, &k_stride);
-        const float *v = qtf_kv_rows(&args->v, row, n, head, head_dim, !few || head_dim == width,
+        /* Rows that lie apart crowd into a few sets of the first cache: many queries read copies.
+         */
+        const float *k = qtf_kv_rows(&args->k, row, n, head, head_dim, few, w.k, width, &k_stride);
+        const float *v = qtf_kv_rows(&args->v, row, n, head, head_dim, few && head_dim == width,
                                      w.v, width, &v_stride);
         (few ? job->kernels->attention_few : job->kernels->attention_tile)(&state, k, k_stride, v,
                                                                            v_stride, start);

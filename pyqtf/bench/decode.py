@@ -16,6 +16,7 @@ from pyqtf.models.weights import Weights
 
 # Tokens before the first one that is written, and tokens of a repetition.
 _PROMPT, _TOKENS = 100, 8
+_CACHES = ("f32", "f16", "q8")
 
 
 def bytes_per_token(weights: Weights) -> int:
@@ -73,3 +74,51 @@ def measure_decode(decoder: Decoder, n: int) -> dict[str, Any]:
         "shares": shares,
         "share_of_memory_read": statistics.median(shares),
     }
+
+
+def measure_long_decode(decoder: Decoder, tokens: int, n: int) -> list[dict[str, Any]]:
+    """Time single tokens behind a long text, with caches of every storage by turns.
+
+    Parameters
+    ----------
+    decoder : Decoder
+        A loaded model's.
+    tokens : int
+        Length of the text, whose keys and values are random.
+    n : int
+        Tokens that are written with each cache.
+
+    Returns
+    -------
+    list of dict
+        For each ``cache`` its ``bytes``, ``tokens_per_second``, ``ratios`` to the float32 cache's
+        rate, one for each turn, and ``ratio``, their median.
+    """
+    c, rng = decoder.config, np.random.default_rng(5)
+    caches = [KVCache(c, dtype) for dtype in _CACHES]
+    shape = (tokens, c.n_kv_heads, c.head_dim)
+    for layer in range(c.n_layers):
+        keys, values = (rng.standard_normal(shape, np.float32) for _ in "kv")
+        for cache in caches:
+            cache.append(layer, keys, values)
+    for cache in caches:
+        cache.advance(tokens)
+    ids, offsets = np.array([7]), np.array([0, 1])
+    seconds = np.empty((n + 1, len(caches)))
+    for turn in seconds:
+        for i, cache in enumerate(caches):
+            start = time.perf_counter()
+            _core.matmul(decoder(ids, offsets, cache), decoder.weights.head)
+            turn[i] = time.perf_counter() - start
+    ratios = seconds[1:, :1] / seconds[1:]  # the first turn makes room
+    return [
+        {
+            "cache": dtype,
+            "tokens": tokens,
+            "bytes": cache.bytes_per_token * tokens,
+            "tokens_per_second": 1 / float(np.median(seconds[1:, i])),
+            "ratios": ratios[:, i].tolist(),
+            "ratio": float(np.median(ratios[:, i])),
+        }
+        for i, (dtype, cache) in enumerate(zip(_CACHES, caches, strict=True))
+    ]

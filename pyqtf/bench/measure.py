@@ -18,7 +18,7 @@ import pyqtf
 from pyqtf import _core
 from pyqtf._memory import peak_memory
 from pyqtf.bench.attention import measure_attention
-from pyqtf.bench.decode import measure_decode
+from pyqtf.bench.decode import measure_decode, measure_long_decode
 from pyqtf.bench.kernels import timed_kernels
 from pyqtf.bench.limits import measure_limits
 from pyqtf.bench.pairs import beside_limit
@@ -68,6 +68,7 @@ def measure(folder: str, quant: str, tokens: int, n: int, long: bool) -> dict[st
         "decode": decode,
         "attention": measure_attention(model.config, n),
         "prefill": measure_prefill(model._decoder, _LONG) if long else None,
+        "long_decode": measure_long_decode(model._decoder, _LONG, 4 * n) if long else [],
         "kernel_seconds": dict(sorted(kernels.items(), key=lambda item: -item[1])),
         "limits": asdict(measure_limits()),
     }

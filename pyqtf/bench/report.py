@@ -28,7 +28,7 @@ def render(result: dict[str, Any]) -> str:
         f"load from bfloat16     {result['load_seconds']:8.2f} s         {load:6.2f} GB/s",
         f"peak memory            {result['peak_rss'] / 1e6:8.0f} MB        "
         f"{result['load_peak_rss'] / 1e6:6.0f} MB after loading",
-        *_long_text(result["prefill"]),
+        *_long_text(result["prefill"], result["long_decode"]),
         "",
         "attention of a token, on average over a text",
         *(
@@ -53,11 +53,16 @@ def render(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _long_text(prefill: dict[str, Any] | None) -> list[str]:
+def _long_text(prefill: dict[str, Any] | None, decode: list[dict[str, Any]]) -> list[str]:
     if prefill is None:
         return []
     name, rate = f"prefill {prefill['tokens']:,}", prefill["tokens_per_second"]
     return [
         f"{name:21} {rate:8.1f} tokens/s  {prefill['ratio']:6.1%} of the rate at 512 tokens "
-        f"({prefill['short_tokens_per_second']:.1f})"
+        f"({prefill['short_tokens_per_second']:.1f})",
+        *(
+            f"decode at {row['tokens']:,}, {row['cache']:3}  {row['tokens_per_second']:8.1f} "
+            f"tokens/s  {row['ratio']:6.2f} x the f32 cache's rate ({row['bytes'] / 1e6:.0f} MB)"
+            for row in decode
+        ),
     ]

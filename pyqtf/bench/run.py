@@ -36,7 +36,7 @@ def benchmark(
     repetitions : int
         Passes that are timed.
     long : bool
-        Whether reading 8,192 tokens is measured too, beside 512.
+        Whether reading 8,192 tokens is measured too, beside 512, and writing behind them.
 
     Returns
     -------
