@@ -18,7 +18,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -119,9 +119,9 @@ def prepare(folder: Path, shape: str, tokenizer: Path) -> None:
     pyqtf.load(folder).save(folder / "saved.pyqtf")
 
 
-def compare(folder: Path, repetitions: int) -> dict[str, Any]:
-    """Run every way in turn, some times; return the medians."""
-    ways = [way for way in WAYS if find_spec(way.tool) is not None]
+def compare(folder: Path, repetitions: int, tools: Sequence[str]) -> dict[str, Any]:
+    """Run every way of these tools in turn, some times; return the medians."""
+    ways = [way for way in WAYS if way.tool in tools and find_spec(way.tool) is not None]
     runs: dict[str, list[dict[str, float]]] = {way.name: [] for way in ways}
     for _ in range(repetitions):
         for way in ways:
@@ -144,6 +144,7 @@ def main() -> None:
     parser.add_argument("--tokenizer", type=Path, help="a tokenizer.json (default: a bundled one)")
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--folder", type=Path, help="keep the model here, and use it if it exists")
+    parser.add_argument("--tools", nargs="+", choices=_IMPORTED, default=[*_IMPORTED])
     parser.add_argument("--measure", nargs=3, help=argparse.SUPPRESS)
     parser.add_argument("--prepare", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -160,7 +161,7 @@ def main() -> None:
             options = ["--prepare", "--folder", str(folder), "--shape", args.shape]
             command = [sys.executable, __file__, *options, "--tokenizer", str(tokenizer)]
             subprocess.run(command, check=True)
-        found = compare(folder, args.repetitions)
+        found = compare(folder, args.repetitions, args.tools)
     print(f"{args.shape} with random weights, medians of {args.repetitions}")
     print(f"{'':31} {'load':>8} {'to a first score':>17} {'peak, loaded':>13} {'peak':>9}")
     for name, run in found.items():
@@ -170,7 +171,7 @@ def main() -> None:
         )
     missing = sorted({way.tool for way in WAYS if way.name not in found})
     if missing:
-        print(f"not installed, left out: {', '.join(missing)}")
+        print(f"left out: {', '.join(missing)}")
 
 
 if __name__ == "__main__":
