@@ -176,7 +176,7 @@ SMALL = replace(CONFIG, hidden_size=32, n_layers=1, n_heads=2, n_kv_heads=1, hea
 
 BAD = {
     "no architecture": ({"general.architecture": None}, {}, "architecture None is not supported"),
-    "another family": ({"general.architecture": "t5"}, {}, "'t5' is not supported; .* gptneox"),
+    "another family": ({"general.architecture": "t5"}, {}, "'t5' is not supported in .* gptneox"),
     "architecture is a list": ({"general.architecture": ["qwen2"]}, {}, "is not supported"),
     "a part": ({"split.count": np.uint16(3)}, {}, "one of 3 parts of a model; join"),
     "parts are a list": ({"split.count": np.arange(3)}, {}, "parts of a model"),
@@ -200,7 +200,8 @@ BAD = {
          "qwen2.rope.scaling.attn_factor": np.float32(2)}, {}, "attn_factor' = .*computes 1 only"
     ),
     "partial rotary": ({"qwen2.rope.dimension_count": 8}, {}, "computes 16 only"),
-    "window": ({"qwen2.attention.sliding_window": 64}, {}, "sliding_window"),
+    "window": ({"qwen2.attention.sliding_window": 255}, {}, "sliding_window"),
+    "window in words": ({"qwen2.attention.sliding_window": "256"}, {}, "sliding_window"),
     "experts": ({"qwen2.expert_count": 8}, {}, "expert_count"),
     "narrow values": ({"qwen2.attention.value_length": 8}, {}, "computes 16 only"),
     "no embedding": ({}, {"token_embd.weight": None}, "expected a matrix 'token_embd.weight'"),
@@ -225,6 +226,14 @@ def test_what_does_not_fit_is_refused(case, tmp_path):
     rewrite(path, metadata=metadata, tensors=tensors)
     with pytest.raises(FormatError, match=message):
         pyqtf.load(path)
+
+
+def test_a_window_that_no_text_outgrows_changes_nothing(tmp_path):
+    path, _ = make(tmp_path, "F32", SMALL)
+    rewrite(path)
+    config = pyqtf.load(path).config
+    rewrite(path, metadata={"qwen2.attention.sliding_window": config.max_position_embeddings})
+    assert pyqtf.load(path).config == config
 
 
 def test_metadata_of_any_type_is_read_or_refused(tmp_path):

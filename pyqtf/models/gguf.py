@@ -83,7 +83,8 @@ _ARCHITECTURES: Mapping[str, _Architecture] = {
     "llama": _Architecture("llama"),
     "olmo2": _Architecture("olmo2"),
     "gpt2": _Architecture("gpt2", _GPT2_SIZES, {"activation_function": "gelu_new"}),
-    "gpt_neox": _Architecture("gptneox", _NEOX_SIZES, {"hidden_act": "gelu"}),
+    # Whichever GELU a GPT-NeoX has in its config.json, llama.cpp runs the tanh form.
+    "gpt_neox": _Architecture("gptneox", _NEOX_SIZES, {"hidden_act": "gelu_new"}),
     "phi": _Architecture("phi2", _PHI_SIZES, {"hidden_act": "gelu_new"}),
     # Written only: what is called llama is read as the first of that name.
     "mistral": _Architecture("llama"),
@@ -141,7 +142,7 @@ def read_config(file: GGUF) -> ModelConfig:
     name = file.metadata.get("general.architecture")
     if not isinstance(name, str) or name not in _FAMILIES:
         raise FormatError(
-            f"{file.path}: architecture {name!r:.80} is not supported; "
+            f"{file.path}: architecture {name!r:.80} is not supported in GGUF files; "
             f"supported: {', '.join(_FAMILIES)}"
         )
     family = _FAMILIES[name]
@@ -174,7 +175,10 @@ def read_config(file: GGUF) -> ModelConfig:
         config = replace(config, rope_scaling=_llama3_scaling(file, config))
     metadata.refuse_unless("attention.value_length", config.head_dim)
     metadata.refuse_unless("rope.dimension_count", config.rotary_dim)
-    metadata.refuse_unless("attention.sliding_window", 0)
+    window = metadata.get("attention.sliding_window", 0)
+    # One that no text outgrows changes nothing.
+    if not (isinstance(window, np.integer) and window >= config.max_position_embeddings):
+        metadata.refuse_unless("attention.sliding_window", 0)
     metadata.refuse_unless("expert_count", 0)
     return config
 
@@ -242,7 +246,12 @@ def gguf_metadata(config: ModelConfig, name: str) -> Mapping[str, Any]:
     ------
     FormatError
         llama.cpp doesn't know the family, or the way in which the model's rotary embedding is
-        scaled, or its attention slides.
+        scaled.
+
+    Notes
+    -----
+    llama.cpp has no sliding windows for these families. So the longest text is that which a window
+    sees whole, where both compute the same.
 
     Examples
     --------
@@ -255,10 +264,10 @@ def gguf_metadata(config: ModelConfig, name: str) -> Mapping[str, Any]:
             f"a model of family {config.family!r} can't be written as GGUF; "
             f"families that can: {', '.join(_ARCHITECTURES)}"
         )
-    if any(config.window(i) for i in range(config.n_layers)):
-        raise FormatError("a model with sliding windows can't be written as GGUF")
     known = _ARCHITECTURES[config.family]
     values = {key: getattr(config, size) for size, (_, key) in known.sizes.items()}
+    windows = (config.window(i) for i in range(config.n_layers))
+    values["context_length"] = min([config.max_position_embeddings, *filter(None, windows)])
     values["vocab_size"] = config.vocab_size
     if "head_dim" in known.sizes:
         values["attention.value_length"] = config.head_dim
