@@ -65,6 +65,7 @@ def with_extras(folder, tmp_path):
         (full / name).write_bytes(b"no one wants this")
     (full / "generation_config.json").write_text("{}")
     (full / "tokenizer_config.json").write_text('{"eos_token": "a"}')
+    (full / "special_tokens_map.json").write_text('{"eos_token": "b"}')
     return full
 
 
@@ -73,6 +74,7 @@ def test_only_the_files_needed_are_fetched_and_then_kept(hub, folder, tmp_path):
     found = load(hub, tmp_path)
     assert found == expected(folder)
     needed = [*NEEDED, "generation_config.json", "tokenizer_config.json"]
+    needed.append("special_tokens_map.json")
     assert sorted(hub.fetched()) == sorted(needed)
     assert load(hub, tmp_path) == found
     assert hub.fetched() == []

@@ -114,6 +114,13 @@ def test_a_broken_config_beside_it(tmp_path):
     config.write_text("{")
     with pytest.raises(ValueError, match=r"tokenizer_config\.json"):
         Tokenizer.from_file(tmp_path)
+    config.write_text("{}")
+    (tmp_path / "special_tokens_map.json").write_text("[]")
+    with pytest.raises(ValueError, match=r"special_tokens_map\.json: expected an object"):
+        Tokenizer.from_file(tmp_path)
+    (tmp_path / "special_tokens_map.json").write_text('{"eos_token": 3}')
+    with pytest.raises(ValueError, match="eos_token is 3, expected a token"):
+        Tokenizer.from_file(tmp_path)
 
 
 def test_broken_merges_and_vocab_files(tmp_path):

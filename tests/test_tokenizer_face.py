@@ -1,5 +1,6 @@
 """The face is that of transformers: the same calls give the same ids, texts and arrays."""
 
+import json
 import shutil
 
 import numpy as np
@@ -249,6 +250,28 @@ def test_the_config_says_how_to_pad(tmp_path):
     assert lists(found["input_ids"]) == [[0, 0, 257], [257, 220, 257]]
     config.write_text('{"pad_token": "[PAD]"}')
     assert Tokenizer.from_file(tmp_path).pad_token is None
+
+
+@pytest.mark.parametrize(
+    ("config", "tokens"),
+    [
+        (None, {"eos_token": "the", "bos_token": {"content": "at"}, "pad_token": "!"}),
+        ({}, {"eos_token": "the"}),
+        ({"eos_token": "at", "bos_token": "!"}, {"eos_token": "the"}),
+        ({"eos_token": "at", "added_tokens_decoder": {}}, {"eos_token": "the", "bos_token": "at"}),
+    ],
+)
+def test_the_map_of_special_tokens_counts_as_in_transformers(tmp_path, config, tokens):
+    transformers = pytest.importorskip("transformers")
+    (tmp_path / "tokenizer.json").write_text(Tokenizer.example_json())
+    (tmp_path / "special_tokens_map.json").write_text(json.dumps(tokens))
+    if config is not None:
+        (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+    ours = Tokenizer.from_file(tmp_path)
+    theirs = transformers.PreTrainedTokenizerFast.from_pretrained(tmp_path)
+    for name in ("bos_token", "eos_token", "pad_token"):
+        assert getattr(ours, name) == getattr(theirs, name), name
+    assert ours.eos_token is not None
 
 
 def test_a_folder_with_only_llama3s_file(data_dir, tmp_path):

@@ -26,7 +26,7 @@ from pyqtf.formats.safetensors import (
 # Fetched where a repository has them.
 _SMALL = (
     "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json",
-    "chat_template.jinja", "vocab.json", "merges.txt", INDEX_NAME,
+    "special_tokens_map.json", "chat_template.jinja", "vocab.json", "merges.txt", INDEX_NAME,
 )  # fmt: skip
 _TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"))
 

@@ -140,25 +140,33 @@ def tokenizer_json(path: Path) -> bytes:
     )
 
 
+def _read_object(path: Path) -> dict[str, Any]:
+    """Return the JSON object in a file, an empty one where there is no file."""
+    try:
+        values = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: {error}") from None
+    if not isinstance(values, dict):
+        raise ValueError(f"{path}: expected an object")
+    return values
+
+
 def read_config(folder: Path) -> dict[str, Any]:
     """Return what ``tokenizer_config.json`` adds: named tokens, padding, the chat templates.
 
-    A ``chat_template.jinja`` in the same folder wins over the template in the file.
+    A ``chat_template.jinja`` in the same folder wins over the template in the file. So does a
+    ``special_tokens_map.json``, as in transformers, over a file without ``added_tokens_decoder``.
     """
-    path = folder / "tokenizer_config.json"
     template = folder / "chat_template.jinja"
-    try:
-        config = json.loads(path.read_text("utf-8")) if path.exists() else {}
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}: {error}") from None
-    if not isinstance(config, dict):
-        raise ValueError(f"{path}: expected an object")
+    config = _read_object(folder / "tokenizer_config.json")
+    if "added_tokens_decoder" not in config:
+        config |= _read_object(folder / "special_tokens_map.json")
 
     def token(name: str) -> str | None:
         value = config.get(name)
         value = value.get("content") if isinstance(value, dict) else value
         if value is not None and not isinstance(value, str):
-            raise ValueError(f"{path}: {name} is {value!r}, expected a token")
+            raise ValueError(f"{folder}: {name} is {value!r}, expected a token")
         return value
 
     chat = template.read_text("utf-8") if template.exists() else config.get("chat_template")

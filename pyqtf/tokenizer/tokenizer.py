@@ -84,7 +84,8 @@ class Tokenizer(Codec):
             ``vocab.json`` and ``merges.txt``, a GGUF file, a tiktoken file such as
             ``cl100k_base.tiktoken``, or Llama 3's ``tokenizer.model`` or a folder that holds it.
             A ``tokenizer_config.json`` beside the first three says which tokens begin and end a
-            text and how a chat is laid out. A tiktoken file has no template: nothing is added to
+            text and how a chat is laid out; in older folders a ``special_tokens_map.json`` says
+            the former. As in transformers, a tiktoken file has no template: nothing is added to
             a text.
         encoding
             For a tiktoken file, which encoding it is of when its name doesn't say.
