@@ -54,8 +54,11 @@ def plant(name: str, target: Path, factor: float = 32.0) -> Path:
 
 
 def divergence(exact: pyqtf.Model, name: str | Path, group: int) -> float:
-    """KL of q8 with one group for all matrices."""
-    with patch.object(weights, "group_of", lambda columns, quant: group):
+    """KL of q8 with one group for all matrices, narrow ones too."""
+    with (
+        patch.object(weights, "part_quant", lambda name, columns, quant: quant),
+        patch.object(weights, "group_of", lambda columns, quant: group),
+    ):
         return compare_models(exact, pyqtf.load(name, quant="q8"), bundled.stories()).kl.value
 
 

@@ -9,24 +9,30 @@ _Q4_GROUP, _BLOCK_BYTES = 128, 2368
 _EXACT = ("positions",)
 # What keeps 8 bits in q4; csrc/core/matmul.h says what 4 would cost.
 _PRECISE = ("embed", "head")
+# Rows up to this length are not rounded either: csrc/core/matmul.h says why.
+NARROW = 64
 
 
-def part_quant(name: str, quant: str) -> str:
-    """Return how a part of a model is stored.
+def part_quant(name: str, columns: int, quant: str) -> str:
+    """Return how a matrix of a model is stored.
 
     Parameters
     ----------
     name : str
         Of the part, such as ``embed`` or ``layers.0.qkv``.
+    columns : int
+        Length of its rows.
     quant : {"q8", "q4", "f32"}
         How the model is stored.
 
     Examples
     --------
-    >>> part_quant("layers.0.qkv", "q4"), part_quant("head", "q4"), part_quant("positions", "q4")
-    ('q4', 'q8', 'f32')
+    >>> [part_quant(name, 896, "q4") for name in ("layers.0.qkv", "head", "positions")]
+    ['q4', 'q8', 'f32']
+    >>> part_quant("layers.0.qkv", 64, "q8")
+    'f32'
     """
-    if name in _EXACT:
+    if name in _EXACT or columns <= NARROW:
         return "f32"
     return "q8" if quant == "q4" and name in _PRECISE else quant
 
@@ -39,8 +45,8 @@ def group_of(columns: int, quant: str) -> int:
 
     Examples
     --------
-    >>> [group_of(columns, "q8") for columns in (64, 128, 192, 896)]
-    [8, 8, 32, 128]
+    >>> [group_of(columns, "q8") for columns in (96, 192, 896)]
+    [8, 32, 128]
     """
     if quant == "q4":
         return _Q4_GROUP

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from pyqtf import bundled, costs
 from pyqtf._memory import available_memory
-from pyqtf._quants import QUANTS
+from pyqtf._quants import QUANTS, part_quant
 from pyqtf.bench.estimate import estimate_seconds
 from pyqtf.formats import Tensor, hub, is_gguf, open_folder, read_gguf
 from pyqtf.loading import read_gguf_tokenizer
@@ -17,7 +18,7 @@ from pyqtf.models import ModelConfig, gguf, read_config
 from pyqtf.models.gguf_tensors import named_tensors
 from pyqtf.models.registry import FAMILIES
 from pyqtf.models.saved import read_header
-from pyqtf.models.weights import check_tensors, full_names, needed_bytes
+from pyqtf.models.weights import check_tensors, full_names, needed_bytes, part_shapes
 from pyqtf.plot.table import Table
 from pyqtf.sources import Source, find_local, find_on_hub, hub_source
 from pyqtf.tokenizer import Tokenizer
@@ -56,6 +57,10 @@ class ModelInfo:
         tied = "tied to the output head" if c.tie_word_embeddings else "apart from the output head"
         kinds = " and ".join(self.stored)
         more = costs.flops_per_token(c, 1) - costs.flops_per_token(c)
+        exact = _share_never_rounded(c)
+        never = {
+            "never rounded": f"{100 * exact:.0f} % of the weights, which stay float32 in q8 and q4"
+        }
         return {
             "name": self.name,
             "where": self.where,
@@ -70,6 +75,7 @@ class ModelInfo:
             "parameters": f"{costs.n_params(c):,}",
             "without embeddings": f"{costs.n_params_non_embedding(c):,}",
             "weights in the file": f"{kinds}, {size(stored)}",
+            **(never if exact else {}),
             "FLOPs a token": f"{costs.flops_per_token(c) / 1e6:,.4g} million, and {more:,.0f} more "
             "for each token that it looks back at",
         }
@@ -153,6 +159,13 @@ def _inspect_saved(source: Source) -> ModelInfo:
     size = {header.quant: Path(source.path).stat().st_size}
     where = f"saved by pyqtf, {source.path}"
     return ModelInfo(header.name, where, header.config, tokenizer, size, (header.quant,))
+
+
+def _share_never_rounded(config: ModelConfig) -> float:
+    """Return the share of the matrices' weights that stay float32 in q8 and q4."""
+    matrices = {name: s for name, s in part_shapes(config).items() if len(s) > 1}
+    exact = [s for name, s in matrices.items() if part_quant(name, s[1], "q8") == "f32"]
+    return sum(map(math.prod, exact)) / sum(map(math.prod, matrices.values()))
 
 
 def _stored(tensors: Mapping[str, Tensor]) -> dict[str, int]:

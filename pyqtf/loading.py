@@ -39,9 +39,10 @@ def load(
     quant : {"q8", "q4", "f32"}, optional
         How its matrices are stored: as 8-bit integers with a scale for every 128 weights; as 4-bit
         ones with a scale and an offset for every 32, but for the embedding and the head, which keep
-        8 bits; or as float32, four times as large as q8. By default "q8", or what a saved file
-        holds. A GGUF file's Q8_0 keeps its own scales in q8 and loses nothing; its other types are
-        rounded once more.
+        8 bits; or as float32, four times as large as q8. Matrices with rows of at most 64 weights,
+        as in the smallest bundled models, always stay float32. By default "q8", or what a saved
+        file holds. A GGUF file's Q8_0 keeps its own scales in q8 and loses nothing; its other types
+        are rounded once more.
     revision : str, optional
         A branch, tag or commit of a model on the hub; by default its main branch.
 

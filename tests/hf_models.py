@@ -29,11 +29,11 @@ def _shape(vocab: int, hidden: int, layers: int, heads: int, kv: int, ffn: int, 
 
 
 SHAPES: dict[str, dict[str, Any]] = {
-    "square": _shape(257, 24, 2, 3, 3, 40),
-    "grouped": _shape(301, 56, 2, 14, 2, 77, tied=True, theta=1e6),
-    "wide heads": _shape(263, 20, 3, 4, 2, 33, head_dim=14),
+    "square": _shape(257, 72, 2, 3, 3, 40),
+    "grouped": _shape(301, 84, 2, 14, 2, 77, tied=True, theta=1e6),
+    "wide heads": _shape(263, 20, 3, 4, 2, 67, head_dim=18),
     "bf16": _shape(331, 70, 2, 5, 1, 131, dtype="bfloat16"),
-    "f16": _shape(290, 36, 2, 6, 3, 65, tied=True, dtype="float16"),
+    "f16": _shape(290, 72, 2, 6, 3, 65, tied=True, dtype="float16"),
     "sharded": _shape(277, 260, 1, 10, 5, 300, shard="300KB"),
 }
 

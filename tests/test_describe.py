@@ -102,6 +102,14 @@ def test_what_is_said_is_what_is_loaded(folder):
     assert [row[2:] for row in needs.rows] == [("yes", "-")] * len(QUANTS)
 
 
+@pytest.mark.parametrize(("name", "share"), [("stories-30k", 100), ("stories-200k", 88)])
+def test_what_is_never_rounded_is_told(name, share):
+    """Of 208,896 weights in stories-200k's matrices, 24,576 have rows of more than 64."""
+    told = inspect_model(name).facts()["never rounded"]
+    assert told == f"{share} % of the weights, which stay float32 in q8 and q4"
+    assert "never rounded" not in inspect_model("stories-3m").facts()
+
+
 def test_a_model_that_slides_has_a_time_too(tmp_path):
     sizes = {**SIZES, "max_position_embeddings": 2048, "sliding_window": 8}
     folder = write_model(tmp_path, architectures=["MistralForCausalLM"], **sizes)

@@ -197,7 +197,7 @@ def test_bad_arguments():
 def test_command(tmp_path, capsys):
     file = tmp_path / "stories.txt"
     file.write_text("\n<|endoftext|>\n".join(STORIES), encoding="utf-8")
-    name = pyqtf.bundled.names()[0]
+    name = pyqtf.bundled.names()[-1]
     assert main(["compare", name, name, "--quant", "f32", "q8", "--stories", str(file)]) == 0
     out = capsys.readouterr().out
     models = [pyqtf.load(name, quant=quant) for quant in ("f32", "q8")]

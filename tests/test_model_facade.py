@@ -16,14 +16,14 @@ from pyqtf import model as model_module
 from pyqtf.formats import FormatError
 
 SIZES = {
-    "hidden_size": 40, "intermediate_size": 72, "num_attention_heads": 4,
+    "hidden_size": 72, "intermediate_size": 80, "num_attention_heads": 4,
     "num_key_value_heads": 2, "head_dim": 18, "vocab_size": 259, "max_position_embeddings": 1200,
 }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return write_model(tmp_path_factory.mktemp("models") / "random", **SIZES)
+    return write_model(tmp_path_factory.mktemp("models") / "random", seed=2, **SIZES)
 
 
 @pytest.fixture(scope="module", params=["q8", "q4", "f32"])
@@ -133,10 +133,10 @@ def test_a_pickled_model_is_loaded_again(model, texts, alone):
 
 def test_facts(model, folder):
     assert model.name == "random"
-    # embedding and head 259 x 40; a layer: q, o, k, v, three of the feed-forward, biases, norms
-    layer = 2 * 72 * 40 + 2 * 36 * 40 + 3 * 72 * 40 + 72 + 36 + 36 + 80
-    assert model.n_params_non_embedding == 2 * layer + 40
-    assert model.n_params == model.n_params_non_embedding + 2 * 259 * 40
+    # embedding and head 259 x 72; a layer: q, o, k, v, three of the feed-forward, biases, norms
+    layer = 2 * 72 * 72 + 2 * 36 * 72 + 3 * 80 * 72 + 72 + 36 + 36 + 144
+    assert model.n_params_non_embedding == 2 * layer + 72
+    assert model.n_params == model.n_params_non_embedding + 2 * 259 * 72
     assert repr(model) == f"Model(random: {model.n_params:,} parameters, {model.quant})"
 
 

@@ -14,7 +14,7 @@ import pyqtf
 from pyqtf.generation import Sampling, StopScanner, new_ids
 
 SIZES = {
-    "hidden_size": 40, "intermediate_size": 72, "num_attention_heads": 4,
+    "hidden_size": 72, "intermediate_size": 80, "num_attention_heads": 4,
     "num_key_value_heads": 2, "head_dim": 18, "vocab_size": 259, "max_position_embeddings": 200,
 }  # fmt: skip
 

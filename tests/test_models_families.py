@@ -23,9 +23,9 @@ LENGTH = 47
 LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
           "original_max_position_embeddings": 64}  # fmt: skip
 YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32}
-SIZES = {"vocab": 269, "hidden": 36, "layers": 2, "heads": 6, "kv": 2, "ffn": 51}
+SIZES = {"vocab": 269, "hidden": 72, "layers": 2, "heads": 6, "kv": 2, "ffn": 99}
 # The root of this width is no number that bfloat16 has.
-WIDE = {**SIZES, "hidden": 42}
+WIDE = {**SIZES, "hidden": 78}
 
 MODELS = {
     "qwen3": {"family": "Qwen3", "head_dim": 14, **SIZES},
@@ -111,7 +111,7 @@ MODELS = {
         "tied": True,
         "dtype": "float16",
         **SIZES,
-        "hidden": 40,
+        "hidden": 80,
         "heads": 4,
     },
     "neox serial": {

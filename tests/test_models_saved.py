@@ -27,7 +27,7 @@ def quant(request):
 @pytest.fixture(scope="module", params=[True, False], ids=["tied", "untied"])
 def model(request, quant, tmp_path_factory):
     folder = tmp_path_factory.mktemp("models") / "small"
-    write_model(folder, tie_word_embeddings=request.param)
+    write_model(folder, tie_word_embeddings=request.param, hidden_size=72, intermediate_size=80)
     (folder / "tokenizer_config.json").write_text('{"bos_token": null, "eos_token": "!"}')
     return pyqtf.load(folder, quant=quant)
 

@@ -21,8 +21,8 @@ Q1 = "model.layers.1.self_attn.q_proj.weight"
 HEAD, EMBED = "lm_head.weight", "model.embed_tokens.weight"
 
 
-def write(folder: Path, *, tied: bool = False, **tensors) -> Path:
-    return write_model(folder, tensors=tensors, tie_word_embeddings=tied)
+def write(folder: Path, *, tied: bool = False, hidden: int = 12, **tensors) -> Path:
+    return write_model(folder, tensors=tensors, tie_word_embeddings=tied, hidden_size=hidden)
 
 
 def load(folder: Path, quant: str = "f32"):
@@ -115,21 +115,38 @@ def test_tensors_that_do_not_fit_are_named(changes, message, tmp_path):
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("dtype", [np.float32, np.float16, np.uint16])
 def test_weights_that_are_not_finite_are_named(quant, value, dtype, tmp_path):
-    bad = np.zeros((12, 12), np.float32)
+    bad = np.zeros((72, 72), np.float32)
     bad[7, 3] = value
     bad = (bad.view(np.uint32) >> 16).astype(np.uint16) if dtype == np.uint16 else bad.astype(dtype)
-    folder = write(tmp_path, **{Q1: bad})
+    folder = write(tmp_path, hidden=72, **{Q1: bad})
     with pytest.raises(FormatError, match=rf"'{Q1}' holds {value} at \[7, 3\]"):
         load(folder, quant)
-    folder = write(tmp_path, **{"model.layers.0.self_attn.v_proj.bias": bad[7, :6]})
+    folder = write(tmp_path, hidden=72, **{"model.layers.0.self_attn.v_proj.bias": bad[7, :36]})
     with pytest.raises(FormatError, match=rf"v_proj.bias' holds {value} at \[3\]"):
         load(folder, quant)
+
+
+@pytest.mark.parametrize("quant", ["q8", "q4"])
+def test_rows_of_at_most_64_weights_are_not_rounded(quant, tmp_path):
+    norm = np.ones(64, np.float32)
+    norm[5] = 64.0  # nor evened, as an outlier is before rounding
+    tensors = {"model.layers.0.input_layernorm.weight": norm}
+    sizes = {"hidden_size": 64, "intermediate_size": 65, "head_dim": 34}
+    folder = write_model(tmp_path, tensors=tensors, **sizes)
+    exact, weights = load(folder)[2], load(folder, quant)[2]
+    assert (weights.embed.quant, weights.head.quant) == ("f32", "f32")
+    assert weights.layers[0].attn_norm.tobytes() == norm.tobytes()
+    for layer, as_read in zip(weights.layers, exact.layers, strict=True):
+        assert (layer.qkv.quant, layer.gate_up.quant) == ("f32", "f32")
+        assert layer.qkv.dequantize().tobytes() == as_read.qkv.dequantize().tobytes()
+        # Rows of 68 and 65.
+        assert (layer.o.quant, layer.down.quant) == (quant, quant)
 
 
 @pytest.mark.parametrize("quant", ["q8", "q4", "f32"])
 @pytest.mark.parametrize("tied", [True, False])
 def test_the_memory_is_known_before(quant, tied, tmp_path):
-    config, _, weights = load(write(tmp_path, tied=tied), quant)
+    config, _, weights = load(write(tmp_path, tied=tied, hidden=72), quant)
     parts = [weights.embed, weights.norm, *([] if tied else [weights.head])]
     parts += [value for layer in weights.layers for value in vars(layer).values()]
     expected = sum(part.nbytes for part in parts if part is not None)
@@ -137,9 +154,9 @@ def test_the_memory_is_known_before(quant, tied, tmp_path):
 
 
 def test_a_model_that_does_not_fit_is_refused_before(tmp_path, monkeypatch):
-    config = read_config(write(tmp_path))
-    for quant, advice in [("f32", "q8 would fit"), ("q8", "choose a smaller model")]:
-        free = weights_module.packed_bytes(config, "q8") + 100_000_000 - (quant == "q8")
+    config = read_config(write(tmp_path, hidden=72))
+    for quant, least, advice in [("f32", "q8", "q8 would fit"), ("q8", "q4", "choose a smaller")]:
+        free = weights_module.packed_bytes(config, least) + 100_000_000 - (quant == "q8")
         monkeypatch.setattr(weights_module, "available_memory", lambda: free)  # noqa: B023
         with pytest.raises(MemoryError, match=rf"{quant} needs 0\.1 GB, and 0\.1 GB .*{advice}"):
             load(tmp_path, quant)

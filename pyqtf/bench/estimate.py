@@ -99,7 +99,7 @@ def _random_decoder(config: ModelConfig, quant: str) -> Decoder:
         if len(shape) == 1:
             parts[name] = np.full(shape, not name.endswith("bias"), np.float32)
         else:
-            kind = part_quant(name, quant)
+            kind = part_quant(name, shape[1], quant)
             group = group_of(shape[1], kind)
             parts[name] = _core.pack(_rows(pool, shape), kind, group, (shape[0], shape[1]))
     return Decoder(config, assemble(parts, config, fingerprint=""))

@@ -129,7 +129,7 @@ def compare_models(
     Examples
     --------
     >>> import pyqtf
-    >>> name = pyqtf.bundled.names()[0]
+    >>> name = pyqtf.bundled.names()[-1]
     >>> f32, q8 = pyqtf.load(name, quant="f32"), pyqtf.load(name, quant="q8")
     >>> 0 < compare_models(f32, q8, pyqtf.bundled.stories()[:2]).kl.value < 0.01
     True

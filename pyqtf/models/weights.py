@@ -194,7 +194,7 @@ def packed_bytes(config: ModelConfig, quant: str) -> int:
     """
     total = 0
     for name, shape in part_shapes(config).items():
-        kind = part_quant(name, quant)
+        kind = part_quant(name, shape[-1], quant)
         group = group_of(shape[-1], kind)
         total += 4 * shape[0] if len(shape) == 1 else matrix_bytes(shape, kind, group)
     return total
@@ -317,7 +317,9 @@ class _Loader:
         """Return scales that move outlier channels from a norm into the matrices behind it."""
         tensors = [self._find(role, i) for role in roles]
         # The columns of [in, out] matrices are another axis: left alone.
-        if norm is None or self._quant == "f32" or self._family.transposed:
+        if norm is None or self._family.transposed:
+            return None
+        if part_quant(roles[0], tensors[0].shape[1], self._quant) == "f32":
             return None
         if any(tensor.dtype not in _PLAIN for tensor in tensors):
             return None
@@ -345,7 +347,6 @@ class _Loader:
     ) -> _core.Matrix:
         """Pack one or more tensors one below the other."""
         parts = [self._find(role, i) for role in roles]
-        quant = part_quant(roles[0], self._quant)
         try:
             for part in parts:
                 self.digest.add(part.name, part.stored())
@@ -354,6 +355,7 @@ class _Loader:
             if transposed:
                 rows = turned = [np.ascontiguousarray(part.array().T) for part in parts]
                 shape = (sum(map(len, turned)), turned[0].shape[1])
+            quant = part_quant(roles[0], shape[1], self._quant)
             group = _group(parts, quant, shape[1])
             memory = self._arena.take(matrix_bytes(shape, quant, group))
             return _core.pack(rows, quant, group, shape, column_scales, memory=memory)
