@@ -184,7 +184,7 @@ def test_attention_weights_that_do_not_fit_are_refused(model, monkeypatch):
 
 
 def test_hidden_states_that_overflow_are_refused(folder, tmp_path):
-    huge = {"model.norm.weight": np.full(40, 3e38, np.float32)}
+    huge = {"model.norm.weight": np.full(72, 3e38, np.float32)}
     model = pyqtf.load(write_model(tmp_path, tensors=huge, **SIZES), quant="f32")
     with pytest.raises(ValueError, match="hidden states overflow"):
         model.token_losses([[1, 2, 3]])
