@@ -188,7 +188,7 @@ def packed_bytes(config: ModelConfig, quant: str) -> int:
 
     Examples
     --------
-    >>> config = ModelConfig("qwen2", 100, 32, 1, 4, 2, 8, 64, 1e4, 1e-6, 512, True)
+    >>> config = ModelConfig("qwen2", 100, 96, 1, 4, 2, 24, 80, 1e4, 1e-6, 512, True)
     >>> packed_bytes(config, "q8") < packed_bytes(config, "f32") / 2
     True
     """
