@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from fakes import BigramModel, ByteTokenizer, UniformModel
+from fakes import BigramModel, ByteTokenizer, FakeConfig, UniformModel
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -99,6 +99,15 @@ def test_frame_has_the_documented_columns():
     assert (frame["top1_prob"] >= frame["top2_prob"]).all()
     assert frame["token_id"].tolist() == list("café".encode())
     assert score(MODEL, "café").to_frame()["position"].tolist() == [1, 2, 3, 4]
+
+
+def test_an_alternative_that_the_tokenizer_lacks_shows_as_its_id():
+    model = BigramModel()
+    model.config = FakeConfig(vocab_size=300)
+    model.logprobs = np.full((256, 300), np.log(0.1 / 299))
+    model.logprobs[:, [299, 97]] = np.log([0.8, 0.1])
+    frame = score(model, "ab", top_k=2).to_frame()
+    assert frame[["token", "top1", "top2"]].values.tolist() == [["b", "<299>", "\x00"]]
 
 
 def test_rank_one_is_the_first_alternative():

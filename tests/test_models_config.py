@@ -302,11 +302,12 @@ def test_llama_does_not_slide():
         parse_config({**values, "layer_types": [SLIDING, FULL]})
 
 
-def test_a_model_that_slides_is_not_written_as_gguf():
-    slides = {**V4, "use_sliding_window": True, "max_window_layers": 1}
-    with pytest.raises(FormatError, match="sliding windows can't be written as GGUF"):
-        gguf_metadata(parse_config(slides), "slides")
-    assert gguf_metadata(parse_config(V4), "does not")
+def test_a_model_that_slides_is_written_for_texts_that_a_window_sees_whole():
+    changed = {"use_sliding_window": True, "max_window_layers": 1, "sliding_window": 48}
+    slides = parse_config({**V4, **changed})
+    assert gguf_metadata(slides, "slides")["qwen2.context_length"] == 48
+    still = parse_config(V4)
+    assert gguf_metadata(still, "does not")["qwen2.context_length"] == 128
 
 
 GEMMA2 = {

@@ -38,7 +38,7 @@ class Tokenizer(Protocol):
         """Text of `ids`."""
 
     def token_bytes(self, token_id: int) -> bytes:
-        """UTF-8 bytes one token stands for; they may be part of a character."""
+        """UTF-8 bytes one token stands for, maybe part of a character; ValueError if none does."""
 
 
 class LanguageModel(Protocol):

@@ -352,7 +352,7 @@ def join(
         losses=scored,
         pieces=tuple(tokenizer.token_bytes(int(i)) for i in ids[n_context:]),
         top_tokens=tuple(
-            tuple(show_piece(tokenizer.token_bytes(int(i))) for i in row) for row in scored.top_ids
+            tuple(_show_alternative(tokenizer, int(i)) for i in row) for row in scored.top_ids
         ),
         receipt=make_receipt(
             model, [text], PER_STORY, tokenizer=tokenizer, context=ids[:n_context]
@@ -371,6 +371,14 @@ def exp(x: float) -> float:
 def show_piece(piece: bytes) -> str:
     r"""A token as text; bytes that are no whole character show as ``\xe2``."""
     return piece.decode("utf-8", errors="backslashreplace")
+
+
+def _show_alternative(tokenizer: Tokenizer, token_id: int) -> str:
+    """Show a token; models are often padded to more ids than their tokenizer has tokens."""
+    try:
+        return show_piece(tokenizer.token_bytes(token_id))
+    except ValueError:
+        return f"<{token_id}>"
 
 
 def _worst(ids: NDArray[np.integer]) -> int:
