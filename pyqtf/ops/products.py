@@ -109,7 +109,7 @@ def matmul(
     >>> w = np.array([[3.0, 4.0], [5.0, 6.0], [7.0, 8.0]], dtype=np.float32)
     >>> ops.matmul(x, w).tolist()
     [[11.0, 17.0, 23.0]]
-    >>> ops.matmul(x, ops.quantize(w)).round(1).tolist()
+    >>> ops.matmul(x, ops.quantize(w)).round().tolist()
     [[11.0, 17.0, 23.0]]
     """
     packed = w if isinstance(w, Matrix) else _core.pack([as_float32(w, "w", 2)], "f32")
