@@ -7,7 +7,7 @@
 #ifndef QTF_GEMM_Q4_AVX2_H
 #define QTF_GEMM_Q4_AVX2_H
 
-#include "kernels/gemm_store.h"
+#include "kernels/gemm_avx2.h"
 #include "kernels/q4.h"
 
 enum {
@@ -23,10 +23,6 @@ typedef struct {
     int16_t minima[QTF_Q4_RUNS / 2][16][2];
     float d[16];
 } avx2_q4_half;
-
-QTF_INLINE __m256i avx2_load(const void *p) {
-    return _mm256_loadu_si256((const __m256i *)p);
-}
 
 /* 8 bytes to 8 lanes, each in both halves of its lane. */
 QTF_INLINE __m256i avx2_q4_scales(const uint8_t *scales) {

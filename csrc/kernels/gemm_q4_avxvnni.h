@@ -55,6 +55,7 @@ QTF_INLINE void avxvnni_q4_rows(const avxvnni_q4_pass *pass, const int rows) {
     const size_t n_groups = (size_t)t->n_groups, at = (size_t)pass->row * n_groups;
     const int8_t *x = (const int8_t *)t->x + (size_t)pass->row * t->x_stride;
     const avxvnni_q4_half *h = pass->w;
+    float *sums = pass->sums + QTF_PANEL * pass->row + pass->col;
     for (int64_t g = pass->group0; g < pass->group1; g++, h++) {
         __m256i acc[AVXVNNI_ROWS][2];
         QTF_UNROLL for (int r = 0; r < rows; r++) {
@@ -68,9 +69,9 @@ QTF_INLINE void avxvnni_q4_rows(const avxvnni_q4_pass *pass, const int rows) {
         }
         avxvnni_steps(acc, x + QTF_Q4_GROUP * g, t->x_stride, h->weights[0], sizeof h->weights[0],
                       QTF_Q4_GROUP / 4, rows);
-        avxvnni_add(pass->sums + QTF_PANEL * pass->row + pass->col, acc,
-                    t->x_scales + at + (size_t)g, t->n_groups, _mm256_load_ps(h->d),
-                    _mm256_load_ps(h->d + 8), rows);
+        avx2_add(sums, acc, t->x_scales + at + (size_t)g, t->n_groups, _mm256_load_ps(h->d),
+                 _mm256_load_ps(h->d + 8), rows);
+        QTF_TO_MEMORY(sums); /* the registers belong to the next group's integers */
     }
 }
 

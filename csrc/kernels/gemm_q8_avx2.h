@@ -10,7 +10,7 @@
 #ifndef QTF_GEMM_Q8_AVX2_H
 #define QTF_GEMM_Q8_AVX2_H
 
-#include "kernels/gemm_store.h"
+#include "kernels/gemm_avx2.h"
 
 enum {
     AVX2_Q8_ROWS = 6,
@@ -118,16 +118,8 @@ QTF_INLINE void avx2_q8_group(const uint8_t *x, size_t stride, const float *x_sc
             four += 4;
         } while (w != end);
     } while (--parts);
-    __m256 s0 = _mm256_loadu_ps(w_scales), s1 = _mm256_loadu_ps(w_scales + 8);
-    QTF_UNROLL for (int r = 0; r < rows; r++) {
-        __m256 scale = _mm256_broadcast_ss(x_scales + r * n_groups);
-        float *sum = sums + QTF_PANEL * r;
-        _mm256_store_ps(sum, _mm256_fmadd_ps(_mm256_cvtepi32_ps(acc[r][0]),
-                                             _mm256_mul_ps(scale, s0), _mm256_load_ps(sum)));
-        _mm256_store_ps(sum + 8,
-                        _mm256_fmadd_ps(_mm256_cvtepi32_ps(acc[r][1]), _mm256_mul_ps(scale, s1),
-                                        _mm256_load_ps(sum + 8)));
-    }
+    avx2_add(sums, acc, x_scales, n_groups, _mm256_loadu_ps(w_scales),
+             _mm256_loadu_ps(w_scales + 8), rows);
 }
 
 /* What one pass over the rows needs. */

@@ -46,21 +46,6 @@ QTF_INLINE void avxvnni_steps(__m256i acc[][2], const int8_t *x, size_t stride, 
     } while (--steps);
 }
 
-/* sums [rows][32] += scale * d * acc, 16 columns of them; x_scales of the rows n_groups apart. */
-QTF_INLINE void avxvnni_add(float *sums, __m256i acc[][2], const float *x_scales, int64_t n_groups,
-                            __m256 d0, __m256 d1, const int rows) {
-    QTF_UNROLL for (int r = 0; r < rows; r++) {
-        const __m256 scale = _mm256_broadcast_ss(x_scales + r * n_groups);
-        float *sum = sums + QTF_PANEL * r;
-        _mm256_store_ps(sum, _mm256_fmadd_ps(_mm256_cvtepi32_ps(acc[r][0]),
-                                             _mm256_mul_ps(scale, d0), _mm256_load_ps(sum)));
-        _mm256_store_ps(sum + 8,
-                        _mm256_fmadd_ps(_mm256_cvtepi32_ps(acc[r][1]), _mm256_mul_ps(scale, d1),
-                                        _mm256_load_ps(sum + 8)));
-    }
-    QTF_TO_MEMORY(sums); /* the registers belong to the next group's integers */
-}
-
 /* What one pass over the rows needs. */
 typedef struct {
     const qtf_tile *tile;
@@ -74,6 +59,7 @@ QTF_INLINE void avxvnni_q8_rows(const avxvnni_q8_pass *pass, const int rows) {
     const size_t at = (size_t)pass->row * (size_t)t->n_groups;
     const int8_t *x = (const int8_t *)t->x + (size_t)pass->row * t->x_stride;
     const uint8_t *w = (const uint8_t *)t->w + 4 * pass->col;
+    float *sums = pass->sums + QTF_PANEL * pass->row + pass->col;
     for (int64_t g = pass->group0; g < pass->group1; g++) {
         const int64_t k0 = g * t->group, left = t->k - k0;
         const float *d = t->w_scales + QTF_PANEL * g + pass->col;
@@ -83,8 +69,9 @@ QTF_INLINE void avxvnni_q8_rows(const avxvnni_q8_pass *pass, const int rows) {
         }
         avxvnni_steps(acc, x + k0, t->x_stride, w + QTF_PANEL * k0, 4 * QTF_PANEL,
                       ((left < t->group ? left : t->group) + 3) / 4, rows);
-        avxvnni_add(pass->sums + QTF_PANEL * pass->row + pass->col, acc, t->x_scales + at + g,
-                    t->n_groups, _mm256_loadu_ps(d), _mm256_loadu_ps(d + 8), rows);
+        avx2_add(sums, acc, t->x_scales + at + g, t->n_groups, _mm256_loadu_ps(d),
+                 _mm256_loadu_ps(d + 8), rows);
+        QTF_TO_MEMORY(sums); /* the registers belong to the next group's integers */
     }
 }
 
