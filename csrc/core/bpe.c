@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "core/grow.h"
-#include "core/unicode.h"
 
 static size_t power_of_two(size_t at_least) {
     size_t n = 64;
@@ -20,8 +19,8 @@ static uint64_t load(const uint8_t *bytes, size_t n) {
     return word;
 }
 
-uint64_t qtf_bpe_hash(const uint8_t *bytes, size_t n, bool literal) {
-    uint64_t h = n * 2 + literal;
+uint64_t qtf_bpe_hash(const uint8_t *bytes, size_t n, qtf_token_kind kind) {
+    uint64_t h = n * 4 + kind;
     for (; n > 8; bytes += 8, n -= 8) {
         h = (h ^ load(bytes, 8)) * 0x9E3779B97F4A7C15u;
         h ^= h >> 32;
@@ -57,6 +56,7 @@ qtf_status qtf_bpe_init(qtf_bpe *bpe, size_t n_tokens, size_t n_merges) {
     bpe->merge_mask = n_pairs - 1;
     memset(bpe->byte_rank, 0xFF, 256 * 256 * sizeof *bpe->byte_rank);
     memset(bpe->byte_id, 0xFF, sizeof bpe->byte_id);
+    memset(bpe->fallback_id, 0xFF, sizeof bpe->fallback_id);
     return QTF_OK;
 }
 
@@ -71,7 +71,7 @@ void qtf_bpe_free(qtf_bpe *bpe) {
 }
 
 /* The slot that holds these bytes, or the empty one where they belong. */
-static size_t find_slot(const qtf_bpe *bpe, const uint8_t *bytes, size_t n, bool literal,
+static size_t find_slot(const qtf_bpe *bpe, const uint8_t *bytes, size_t n, qtf_token_kind kind,
                         uint64_t hash) {
     size_t slot = hash & bpe->slot_mask;
     for (;; slot = (slot + 1) & bpe->slot_mask) {
@@ -81,7 +81,7 @@ static size_t find_slot(const qtf_bpe *bpe, const uint8_t *bytes, size_t n, bool
         }
         if (found >> 32 == hash >> 32) {
             const qtf_bpe_token *token = &bpe->tokens[(uint32_t)found];
-            if (token->length == n && token->literal == literal &&
+            if (token->length == n && token->kind == kind &&
                 memcmp(bpe->bytes + token->start, bytes, n) == 0) {
                 return slot;
             }
@@ -89,17 +89,17 @@ static size_t find_slot(const qtf_bpe *bpe, const uint8_t *bytes, size_t n, bool
     }
 }
 
-uint32_t qtf_bpe_find_hashed(const qtf_bpe *bpe, const uint8_t *bytes, size_t n, bool literal,
-                             uint64_t hash) {
-    uint64_t found = bpe->slots[find_slot(bpe, bytes, n, literal, hash)];
+uint32_t qtf_bpe_find_hashed(const qtf_bpe *bpe, const uint8_t *bytes, size_t n,
+                             qtf_token_kind kind, uint64_t hash) {
+    uint64_t found = bpe->slots[find_slot(bpe, bytes, n, kind, hash)];
     return found == UINT64_MAX ? QTF_BPE_NONE : (uint32_t)found;
 }
 
-uint32_t qtf_bpe_find(const qtf_bpe *bpe, const uint8_t *bytes, size_t n, bool literal) {
-    if (n == 1 && !literal) {
+uint32_t qtf_bpe_find(const qtf_bpe *bpe, const uint8_t *bytes, size_t n, qtf_token_kind kind) {
+    if (n == 1 && kind == QTF_TOKEN_TEXT) {
         return bpe->byte_id[bytes[0]];
     }
-    return qtf_bpe_find_hashed(bpe, bytes, n, literal, qtf_bpe_hash(bytes, n, literal));
+    return qtf_bpe_find_hashed(bpe, bytes, n, kind, qtf_bpe_hash(bytes, n, kind));
 }
 
 void qtf_bpe_prefetch_slot(const qtf_bpe *bpe, uint64_t hash) {
@@ -131,8 +131,8 @@ static qtf_status grow_slots(qtf_bpe *bpe) {
         const qtf_bpe_token *token = &bpe->tokens[id];
         if (token->length != QTF_BPE_NONE) {
             const uint8_t *bytes = bpe->bytes + token->start;
-            uint64_t hash = qtf_bpe_hash(bytes, token->length, token->literal);
-            size_t slot = find_slot(bpe, bytes, token->length, token->literal, hash);
+            uint64_t hash = qtf_bpe_hash(bytes, token->length, token->kind);
+            size_t slot = find_slot(bpe, bytes, token->length, token->kind, hash);
             slots[slot] = id | hash >> 32 << 32;
         }
     }
@@ -140,13 +140,13 @@ static qtf_status grow_slots(qtf_bpe *bpe) {
 }
 
 qtf_status qtf_bpe_add_token(qtf_bpe *bpe, uint32_t id, const uint8_t *bytes, size_t n,
-                             bool literal, qtf_error *error) {
-    uint64_t hash = qtf_bpe_hash(bytes, n, literal);
-    return qtf_bpe_add_token_hashed(bpe, id, bytes, n, literal, hash, error);
+                             qtf_token_kind kind, qtf_error *error) {
+    uint64_t hash = qtf_bpe_hash(bytes, n, kind);
+    return qtf_bpe_add_token_hashed(bpe, id, bytes, n, kind, hash, error);
 }
 
 qtf_status qtf_bpe_add_token_hashed(qtf_bpe *bpe, uint32_t id, const uint8_t *bytes, size_t n,
-                                    bool literal, uint64_t hash, qtf_error *error) {
+                                    qtf_token_kind kind, uint64_t hash, qtf_error *error) {
     if (id >= QTF_BPE_LIMIT) {
         return qtf_fail(error, QTF_BAD_DATA, "token id %u, expected less than %u", id,
                         QTF_BPE_LIMIT);
@@ -162,7 +162,7 @@ qtf_status qtf_bpe_add_token_hashed(qtf_bpe *bpe, uint32_t id, const uint8_t *by
         ((bpe->n_tokens + 1) * 4 > (bpe->slot_mask + 1) * 3 && grow_slots(bpe) != QTF_OK)) {
         return QTF_NO_MEMORY;
     }
-    size_t slot = find_slot(bpe, bytes, n, literal, hash);
+    size_t slot = find_slot(bpe, bytes, n, kind, hash);
     if (bpe->slots[slot] != UINT64_MAX) {
         return qtf_fail(error, QTF_BAD_DATA, "the vocabulary has the token of id %u again as id %u",
                         (uint32_t)bpe->slots[slot], id);
@@ -171,14 +171,16 @@ qtf_status qtf_bpe_add_token_hashed(qtf_bpe *bpe, uint32_t id, const uint8_t *by
     for (; bpe->n_ids <= id; bpe->n_ids++) {
         bpe->tokens[bpe->n_ids] = (qtf_bpe_token){.length = QTF_BPE_NONE};
     }
-    bpe->tokens[id] = (qtf_bpe_token){(uint32_t)bpe->n_bytes, (uint32_t)n, literal};
+    bpe->tokens[id] = (qtf_bpe_token){(uint32_t)bpe->n_bytes, (uint32_t)n, (uint8_t)kind};
     if (n) {
         memcpy(bpe->bytes + bpe->n_bytes, bytes, n);
     }
     bpe->n_bytes += n;
     bpe->n_tokens++;
-    if (n == 1 && !literal) {
+    if (n == 1 && kind == QTF_TOKEN_TEXT) {
         bpe->byte_id[bytes[0]] = id;
+    } else if (kind == QTF_TOKEN_BYTE) {
+        bpe->fallback_id[bytes[0]] = id;
     }
     return QTF_OK;
 }
@@ -191,7 +193,7 @@ static bool is_joined(const qtf_bpe *bpe, uint32_t id, const qtf_bpe_token *left
     }
     const qtf_bpe_token *token = &bpe->tokens[id];
     const uint8_t *bytes = bpe->bytes + token->start;
-    return !token->literal && token->length == left->length + right->length &&
+    return token->kind == QTF_TOKEN_TEXT && token->length == left->length + right->length &&
            memcmp(bytes, bpe->bytes + left->start, left->length) == 0 &&
            memcmp(bytes + left->length, bpe->bytes + right->start, right->length) == 0;
 }
@@ -200,6 +202,10 @@ static bool is_joined(const qtf_bpe *bpe, uint32_t id, const qtf_bpe_token *left
 static qtf_status find_joined(const qtf_bpe *bpe, uint32_t left, uint32_t right, uint32_t guess,
                               uint32_t *id) {
     const qtf_bpe_token *l = &bpe->tokens[left], *r = &bpe->tokens[right];
+    if (l->kind == QTF_TOKEN_BYTE || r->kind == QTF_TOKEN_BYTE) {
+        *id = QTF_BPE_NONE; /* spelled like <0x0A>, which no token that is text begins with */
+        return QTF_OK;
+    }
     if (is_joined(bpe, guess, l, r)) {
         *id = guess;
         return QTF_OK;
@@ -211,7 +217,7 @@ static qtf_status find_joined(const qtf_bpe *bpe, uint32_t left, uint32_t right,
     }
     memcpy(joined, bpe->bytes + l->start, l->length);
     memcpy(joined + l->length, bpe->bytes + r->start, r->length);
-    *id = qtf_bpe_find(bpe, joined, n, false);
+    *id = qtf_bpe_find(bpe, joined, n, QTF_TOKEN_TEXT);
     if (joined != small) {
         free(joined);
     }
@@ -275,51 +281,4 @@ qtf_status qtf_bpe_add_merge(qtf_bpe *bpe, uint32_t left, uint32_t right, uint32
         bpe->byte_rank[bpe->bytes[l->start] << 8 | bpe->bytes[r->start]] = rank;
     }
     return QTF_OK;
-}
-
-/* Whether GPT-2's alphabet leaves this byte (as Latin-1) as it is. */
-static bool is_printable(uint32_t c) {
-    return (c >= 0x21 && c <= 0x7E) || (c >= 0xA1 && c <= 0xFF && c != 0xAD);
-}
-
-/* The others are numbered from U+0100 in ascending order: 00-20, 7F-A0, AD. */
-static uint32_t from_alphabet(uint32_t c) {
-    if (c < 0x100) {
-        return is_printable(c) ? c : QTF_BPE_NONE;
-    }
-    c -= 0x100;
-    return c < 0x21 ? c : c < 0x43 ? c - 0x21 + 0x7F : c == 0x43 ? 0xAD : QTF_BPE_NONE;
-}
-
-static uint32_t to_alphabet(uint8_t byte) {
-    if (is_printable(byte)) {
-        return byte;
-    }
-    return 0x100 + (byte < 0x21 ? byte : byte < 0xA1 ? byte - 0x7Fu + 0x21u : 0x43u);
-}
-
-size_t qtf_bytelevel_decode(const uint8_t *text, size_t n, uint8_t *bytes) {
-    size_t m = 0;
-    for (size_t i = 0; i < n;) {
-        if (text[i] > 0x20 && text[i] < 0x7F) {
-            bytes[m++] = text[i++];
-            continue;
-        }
-        int length;
-        uint32_t byte = from_alphabet(qtf_utf8_read(text + i, &length));
-        if (byte == QTF_BPE_NONE) {
-            return SIZE_MAX;
-        }
-        bytes[m++] = (uint8_t)byte;
-        i += (size_t)length;
-    }
-    return m;
-}
-
-size_t qtf_bytelevel_encode(const uint8_t *bytes, size_t n, uint8_t *text) {
-    size_t m = 0;
-    for (size_t i = 0; i < n; i++) {
-        m += (size_t)qtf_utf8_write(to_alphabet(bytes[i]), text + m);
-    }
-    return m;
 }

@@ -1,4 +1,4 @@
-/* The tables of a byte-level BPE vocabulary: tokens as byte strings, merges as pairs of ids. */
+/* The tables of a BPE vocabulary: tokens as byte strings, merges as pairs of ids. */
 #ifndef QTF_BPE_H
 #define QTF_BPE_H
 
@@ -11,10 +11,17 @@
 #define QTF_BPE_NONE UINT32_MAX
 #define QTF_BPE_LIMIT (1u << 21) /* ids and ranks lie below: a merge packs into 64 bits */
 
+/* What a token's bytes are; tokens of different kinds may have the same. */
+typedef enum {
+    QTF_TOKEN_TEXT,    /* text: its spelling, read in the vocabulary's alphabet */
+    QTF_TOKEN_LITERAL, /* not spelled in that alphabet: its spelling as it stands */
+    QTF_TOKEN_BYTE,    /* the byte of a byte-fallback token, spelled like <0x0A> */
+} qtf_token_kind;
+
 typedef struct {
     uint32_t start;  /* in bytes */
     uint32_t length; /* QTF_BPE_NONE: no token has this id */
-    bool literal;    /* not spelled in the byte-level alphabet: its text is taken as it stands */
+    uint8_t kind;    /* a qtf_token_kind */
 } qtf_bpe_token;
 
 typedef struct {
@@ -25,13 +32,15 @@ typedef struct {
     size_t n_tokens;
     uint64_t *slots; /* id | tag << 32, open addressing */
     size_t slot_mask;
-    uint32_t byte_id[256]; /* the token of each single byte, or QTF_BPE_NONE */
-    uint64_t *merges;      /* left << 42 | right << 21 | rank, open addressing */
+    uint32_t byte_id[256];     /* the token of each single byte, or QTF_BPE_NONE */
+    uint32_t fallback_id[256]; /* the byte-fallback token of each byte, or QTF_BPE_NONE */
+    uint64_t *merges;          /* left << 42 | right << 21 | rank, open addressing */
     size_t merge_mask, n_merges;
     uint32_t *merged; /* [rank] -> id of the merged token */
     size_t merged_capacity;
     uint32_t *byte_rank; /* [256 * 256] rank of merging two single bytes, or QTF_BPE_NONE */
     bool ignore_merges;  /* a word that is a token stays whole */
+    bool characters;     /* merging starts from characters, or the bytes of one without a token */
 } qtf_bpe;
 
 /* Make an empty vocabulary with room for about n_tokens and n_merges. Errors: QTF_NO_MEMORY. */
@@ -41,22 +50,22 @@ void qtf_bpe_free(qtf_bpe *bpe);
 
 /* Add a token. QTF_BAD_DATA when the id is taken or too large, or the bytes are already a token. */
 qtf_status qtf_bpe_add_token(qtf_bpe *bpe, uint32_t id, const uint8_t *bytes, size_t n,
-                             bool literal, qtf_error *error);
+                             qtf_token_kind kind, qtf_error *error);
 
-/* The token of these bytes, or QTF_BPE_NONE. */
-uint32_t qtf_bpe_find(const qtf_bpe *bpe, const uint8_t *bytes, size_t n, bool literal);
+/* The token of these bytes and this kind, or QTF_BPE_NONE. */
+uint32_t qtf_bpe_find(const qtf_bpe *bpe, const uint8_t *bytes, size_t n, qtf_token_kind kind);
 
 /* The hash of a token's bytes. The functions named _hashed take it instead of computing it. */
-uint64_t qtf_bpe_hash(const uint8_t *bytes, size_t n, bool literal);
+uint64_t qtf_bpe_hash(const uint8_t *bytes, size_t n, qtf_token_kind kind);
 
 /* Fetch what lookups of this hash will look at: the slot; then, once that is there, the token. */
 void qtf_bpe_prefetch_slot(const qtf_bpe *bpe, uint64_t hash);
 void qtf_bpe_prefetch_token(const qtf_bpe *bpe, uint64_t hash);
 
 qtf_status qtf_bpe_add_token_hashed(qtf_bpe *bpe, uint32_t id, const uint8_t *bytes, size_t n,
-                                    bool literal, uint64_t hash, qtf_error *error);
-uint32_t qtf_bpe_find_hashed(const qtf_bpe *bpe, const uint8_t *bytes, size_t n, bool literal,
-                             uint64_t hash);
+                                    qtf_token_kind kind, uint64_t hash, qtf_error *error);
+uint32_t qtf_bpe_find_hashed(const qtf_bpe *bpe, const uint8_t *bytes, size_t n,
+                             qtf_token_kind kind, uint64_t hash);
 
 /* Fetch what qtf_bpe_add_merge will look at first. */
 void qtf_bpe_prefetch_merge(const qtf_bpe *bpe, uint32_t left, uint32_t right);
@@ -87,14 +96,5 @@ static inline uint32_t qtf_bpe_rank(const qtf_bpe *bpe, uint32_t left, uint32_t 
 static inline bool qtf_bpe_has(const qtf_bpe *bpe, uint32_t id) {
     return id < bpe->n_ids && bpe->tokens[id].length != QTF_BPE_NONE;
 }
-
-/*
- * GPT-2's alphabet writes every byte as a printable character: decode n bytes of such UTF-8 text
- * to bytes (room for n). Returns their number, or SIZE_MAX when a character is not of the alphabet.
- */
-size_t qtf_bytelevel_decode(const uint8_t *text, size_t n, uint8_t *bytes);
-
-/* Spell n bytes in that alphabet as UTF-8 (room for 2 n); returns the length. */
-size_t qtf_bytelevel_encode(const uint8_t *bytes, size_t n, uint8_t *text);
 
 #endif

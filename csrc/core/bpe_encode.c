@@ -2,9 +2,19 @@
 #include <string.h>
 
 #include "core/bpe_encoder.h"
+#include "core/bpe_metaspace.h"
 #include "core/grow.h"
 
 static qtf_status encode_piece(qtf_encoder *e, int level, const uint8_t *text, const uint8_t *end);
+
+/* A token of just the space that was put before text gets the first character's place. */
+static void place_prefix(qtf_encoder *e, size_t first, const uint8_t *text) {
+    if (e->offsets && e->out->n > first && e->out->ends[first] == e->out->starts[first]) {
+        int length;
+        qtf_utf8_read(text, &length);
+        e->out->ends[first] += (size_t)length;
+    }
+}
 
 /* Encode a piece of e->text with a space put before it. */
 static qtf_status encode_prefixed(qtf_encoder *e, int level, const uint8_t *text,
@@ -27,23 +37,46 @@ static qtf_status encode_prefixed(qtf_encoder *e, int level, const uint8_t *text
     status = status == QTF_OK ? qtf_flush_words(e) : status;
     if (e->offsets && e->out->n > first) {
         e->out->starts[first] = start;
-        if (e->out->ends[first] == start) {
-            int length; /* a token of just the space gets the first character's place */
-            qtf_utf8_read(text, &length);
-            e->out->ends[first] = start + (size_t)length;
-        }
     }
+    place_prefix(e, first, text);
     e->text = outer;
     e->limit = outer_limit;
     e->origin = outer_origin;
     return status;
 }
 
+/* Whether a space is put before a piece of e->text. */
+static bool is_prefixed(const qtf_encoder *e, int level, const uint8_t *text) {
+    const qtf_tokenizer *t = e->tokenizer;
+    return t->prefix_space && level == t->prefix_level && *text != ' ' &&
+           (!t->prefix_first || (e->stretch == 0 && text == e->text));
+}
+
+/* Encode text whose symbols are characters, a word after the other that no merge reaches out of. */
+static qtf_status encode_characters(qtf_encoder *e, const uint8_t *text, const uint8_t *end) {
+    const uint8_t *meets = e->tokenizer->meets;
+    while (text < end) {
+        const uint8_t *stop = text + 1;
+        while (stop < end && meets[stop[-1] << 8 | stop[0]]) {
+            stop++;
+        }
+        qtf_status status = qtf_encode_word(e, text, (size_t)(stop - text));
+        if (status != QTF_OK) {
+            return status;
+        }
+        text = stop;
+    }
+    return QTF_OK;
+}
+
 /* Cut text by the splits from `level` on and encode the words. The depth is at most n_splits. */
 static qtf_status encode_piece(qtf_encoder *e, int level, const uint8_t *text, const uint8_t *end) {
     const qtf_tokenizer *tokenizer = e->tokenizer;
-    if (tokenizer->prefix_space && level == tokenizer->prefix_level && *text != ' ') {
+    if (is_prefixed(e, level, text)) {
         return encode_prefixed(e, level, text, end);
+    }
+    if (tokenizer->meets) {
+        return encode_characters(e, text, end);
     }
     if (level == tokenizer->n_splits) {
         return qtf_encode_word(e, text, (size_t)(end - text));
@@ -85,13 +118,26 @@ static qtf_status encode_normalised(qtf_encoder *e, const uint8_t *text, size_t 
     return QTF_OK;
 }
 
+/* Normalise a stretch of text into e->nfc; *rewritten is false when it stays as it is. */
+static qtf_status normalise(qtf_encoder *e, const uint8_t *text, size_t n, bool *rewritten) {
+    const qtf_tokenizer *t = e->tokenizer;
+    *rewritten = t->bpe.characters ? t->prepend || qtf_metaspace_has_mark(text, n)
+                                   : t->nfc && qtf_nfc_stable(text, n) < n;
+    if (!*rewritten) {
+        return QTF_OK;
+    }
+    return t->bpe.characters ? qtf_metaspace_normalise(text, n, t->prepend, &e->nfc)
+                             : qtf_nfc_normalise(text, n, &e->nfc);
+}
+
 /* Encode text[start, end), which holds none of the added tokens searched for in raw text. */
 static qtf_status encode_raw(qtf_encoder *e, const uint8_t *text, size_t start, size_t end,
                              bool plain) {
     const uint8_t *stretch = text + start;
     size_t n = end - start, first = e->out->n, cursor = 0;
-    bool rewritten = e->tokenizer->nfc && qtf_nfc_stable(stretch, n) < n;
-    qtf_status status = rewritten ? qtf_nfc_normalise(stretch, n, &e->nfc) : QTF_OK;
+    bool rewritten;
+    qtf_status status = normalise(e, stretch, n, &rewritten);
+    e->stretch = start;
     if (status == QTF_OK) {
         status = rewritten ? encode_normalised(e, e->nfc.text, e->nfc.n, plain)
                            : encode_normalised(e, stretch, n, plain);
@@ -104,6 +150,9 @@ static qtf_status encode_raw(qtf_encoder *e, const uint8_t *text, size_t start, 
         starts[i] =
             start + (rewritten ? qtf_nfc_origin(&e->nfc, starts[i], false, &cursor) : starts[i]);
         ends[i] = start + (rewritten ? qtf_nfc_origin(&e->nfc, ends[i], true, &cursor) : ends[i]);
+    }
+    if (e->tokenizer->prepend) {
+        place_prefix(e, first, stretch);
     }
     return QTF_OK;
 }

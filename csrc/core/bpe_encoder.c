@@ -125,7 +125,7 @@ static qtf_status merge_word(qtf_encoder *e, const uint8_t *word, size_t n, size
                         "the text has a word of %zu bytes, expected fewer than %u", n, UINT32_MAX);
     }
     if (bpe->ignore_merges) {
-        uint32_t id = qtf_bpe_find(bpe, word, n, false);
+        uint32_t id = qtf_bpe_find(bpe, word, n, QTF_TOKEN_TEXT);
         if (id != QTF_BPE_NONE) {
             if (!qtf_bpe_scratch_reserve(&e->scratch, 1)) {
                 return QTF_NO_MEMORY;

@@ -32,6 +32,7 @@ struct qtf_encoder {
     void *context;
     const uint8_t *text, *limit; /* what pieces point into, and where it may be read up to */
     size_t origin;               /* position of text[0] in the normalised string */
+    size_t stretch;              /* position of that in the text given */
     qtf_waiting waiting[QTF_AHEAD];
     int n_waiting;
     size_t unpolled; /* bytes of words since the pool was asked whether to stop */

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static qtf_status unsupported(const qtf_builder *b, const char *what, uint32_t node,
-                              const char *supported) {
+qtf_status qtf_unsupported(const qtf_builder *b, const char *what, uint32_t node,
+                           const char *supported) {
     uint32_t type = qtf_json_get(b->doc, node, "type");
     if (type && b->doc->nodes[type].type == QTF_JSON_STRING) {
         return qtf_fail(b->error, QTF_UNSUPPORTED, "%s \"%.*s\" is not supported; %s", what,
@@ -15,7 +15,7 @@ static qtf_status unsupported(const qtf_builder *b, const char *what, uint32_t n
                     qtf_json_kind(b->doc, node));
 }
 
-static bool has_type(const qtf_builder *b, uint32_t node, const char *type) {
+bool qtf_has_type(const qtf_builder *b, uint32_t node, const char *type) {
     uint32_t found = qtf_json_get(b->doc, node, "type");
     return found && qtf_json_is(b->doc, found, type);
 }
@@ -28,7 +28,7 @@ static qtf_status read_sequence(qtf_builder *b, uint32_t node, const char *list,
     if (qtf_is_null(b, node)) {
         return QTF_OK;
     }
-    if (!has_type(b, node, "Sequence")) {
+    if (!qtf_has_type(b, node, "Sequence")) {
         return read(b, node);
     }
     const qtf_json_node *nodes = b->doc->nodes;
@@ -44,8 +44,11 @@ static qtf_status read_sequence(qtf_builder *b, uint32_t node, const char *list,
 }
 
 static qtf_status read_normalizer(qtf_builder *b, uint32_t node) {
-    if (!has_type(b, node, "NFC")) {
-        return unsupported(b, "normalizer", node, "NFC and none are");
+    if (b->tokenizer->bpe.characters) {
+        return qtf_read_space_normalizer(b, node);
+    }
+    if (!qtf_has_type(b, node, "NFC")) {
+        return qtf_unsupported(b, "normalizer", node, "NFC and none are");
     }
     b->tokenizer->nfc = true;
     return QTF_OK;
@@ -109,19 +112,22 @@ static qtf_status read_digits(qtf_builder *b, uint32_t node) {
 }
 
 static qtf_status read_pre_tokenizer(qtf_builder *b, uint32_t node) {
+    if (b->tokenizer->bpe.characters) {
+        return qtf_read_space_pre_tokenizer(b, node);
+    }
     if (b->byte_level) {
         return qtf_fail(b->error, QTF_UNSUPPORTED, "ByteLevel is not the last pre_tokenizer");
     }
-    if (has_type(b, node, "ByteLevel")) {
+    if (qtf_has_type(b, node, "ByteLevel")) {
         return read_byte_level(b, node);
     }
-    if (has_type(b, node, "Split")) {
+    if (qtf_has_type(b, node, "Split")) {
         return read_split(b, node);
     }
-    if (has_type(b, node, "Digits")) {
+    if (qtf_has_type(b, node, "Digits")) {
         return read_digits(b, node);
     }
-    return unsupported(b, "pre_tokenizer", node, "Split, Digits and ByteLevel are");
+    return qtf_unsupported(b, "pre_tokenizer", node, "Split, Digits and ByteLevel are");
 }
 
 /* Append the ids of the special token that a template names. */
@@ -182,11 +188,11 @@ static qtf_status read_template(qtf_builder *b, uint32_t node) {
 }
 
 static qtf_status read_post_processor(qtf_builder *b, uint32_t node) {
-    if (has_type(b, node, "TemplateProcessing")) {
+    if (qtf_has_type(b, node, "TemplateProcessing")) {
         return read_template(b, node);
     }
-    if (!has_type(b, node, "ByteLevel")) {
-        return unsupported(b, "post_processor", node, "ByteLevel and TemplateProcessing are");
+    if (!qtf_has_type(b, node, "ByteLevel") || b->tokenizer->bpe.characters) {
+        return qtf_unsupported(b, "post_processor", node, "ByteLevel and TemplateProcessing are");
     }
     qtf_status status =
         qtf_read_bool(b, node, "add_prefix_space", true, &b->tokenizer->trim_prefix);
@@ -196,8 +202,21 @@ static qtf_status read_post_processor(qtf_builder *b, uint32_t node) {
 }
 
 static qtf_status read_decoder(qtf_builder *b, uint32_t node) {
-    return has_type(b, node, "ByteLevel") ? QTF_OK
-                                          : unsupported(b, "decoder", node, "ByteLevel is");
+    if (b->tokenizer->bpe.characters) {
+        return qtf_read_space_decoder(b, node);
+    }
+    return qtf_has_type(b, node, "ByteLevel") ? QTF_OK
+                                              : qtf_unsupported(b, "decoder", node, "ByteLevel is");
+}
+
+static qtf_status check_parts(const qtf_builder *b) {
+    if (b->tokenizer->bpe.characters) {
+        return qtf_check_space_parts(b);
+    }
+    return b->byte_level ? QTF_OK
+                         : qtf_fail(b->error, QTF_UNSUPPORTED,
+                                    "pre_tokenizer has no ByteLevel; byte-level BPE is supported, "
+                                    "and BPE with model.byte_fallback");
 }
 
 static qtf_status read_root(qtf_builder *b) {
@@ -219,9 +238,8 @@ static qtf_status read_root(qtf_builder *b) {
         status =
             read_sequence(b, qtf_json_get(doc, 0, parts[i].name), parts[i].list, parts[i].read);
     }
-    if (status == QTF_OK && !b->byte_level) {
-        status = qtf_fail(b->error, QTF_UNSUPPORTED,
-                          "pre_tokenizer has no ByteLevel; byte-level BPE is supported");
+    if (status == QTF_OK) {
+        status = check_parts(b);
     }
     b->tokenizer->n_model = b->tokenizer->bpe.n_tokens;
     if (status == QTF_OK) {
@@ -247,7 +265,7 @@ qtf_status qtf_tokenizer_from_json(const char *json, size_t n, qtf_tokenizer **t
         status = read_root(&b);
     }
     if (status == QTF_OK) {
-        status = qtf_tokenizer_finish(b.tokenizer);
+        status = qtf_tokenizer_finish(b.tokenizer, error);
     }
     qtf_json_free(&doc);
     free(b.bytes);

@@ -12,6 +12,9 @@ typedef struct {
     uint8_t *bytes; /* scratch for one decoded token */
     size_t bytes_capacity;
     bool byte_level; /* a ByteLevel pre-tokeniser was seen */
+    bool replaced;   /* a Replace normaliser that marks spaces was seen */
+    bool metaspace;  /* a Metaspace pre-tokeniser was seen */
+    int n_decoders;  /* how many of the decoders for marked spaces were seen, in their order */
 } qtf_builder;
 
 static inline const char *qtf_text_of(const qtf_builder *b, uint32_t node) {
@@ -30,6 +33,23 @@ static inline bool qtf_is_null(const qtf_builder *b, uint32_t node) {
 /* Read a member that must be true or false; `missing` when it is absent or null. */
 qtf_status qtf_read_bool(const qtf_builder *b, uint32_t object, const char *name, bool missing,
                          bool *value);
+
+bool qtf_has_type(const qtf_builder *b, uint32_t node, const char *type);
+
+/* Fail with what stands where something else is supported. */
+qtf_status qtf_unsupported(const qtf_builder *b, const char *what, uint32_t node,
+                           const char *supported);
+
+/*
+ * Read a part of the pipeline round a model of characters: what turns spaces into marks, and marks
+ * and byte tokens back into text.
+ */
+qtf_status qtf_read_space_normalizer(qtf_builder *b, uint32_t node);
+qtf_status qtf_read_space_pre_tokenizer(qtf_builder *b, uint32_t node);
+qtf_status qtf_read_space_decoder(qtf_builder *b, uint32_t node);
+
+/* Whether the parts together are a pipeline that is known. */
+qtf_status qtf_check_space_parts(const qtf_builder *b);
 
 /* Read the vocabulary and merges of the node "model" into the tokenizer. */
 qtf_status qtf_read_model(qtf_builder *b, uint32_t model);

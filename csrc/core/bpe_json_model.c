@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "core/bpe_metaspace.h"
+#include "core/bpe_spelling.h"
 #include "core/grow.h"
 #include "core/unicode.h"
 
@@ -30,7 +32,7 @@ enum { BLOCK = 32 };
 
 typedef struct {
     size_t start, n; /* the decoded token in b->bytes */
-    bool literal;
+    qtf_token_kind kind;
     uint32_t id;
     uint64_t hash;
 } entry;
@@ -43,13 +45,15 @@ static qtf_status decode_entry(qtf_builder *b, const char *text, size_t n, size_
     }
     uint8_t *bytes = b->bytes + *used;
     token->start = *used;
-    token->n = qtf_bytelevel_decode((const uint8_t *)text, n, bytes);
-    token->literal = token->n == SIZE_MAX;
-    if (token->literal) {
-        memcpy(bytes, text, n);
-        token->n = n;
+    token->kind =
+        qtf_spelling_read(b->tokenizer->bpe.characters, (const uint8_t *)text, n, bytes, &token->n);
+    if (b->tokenizer->bpe.characters && token->kind == QTF_TOKEN_LITERAL &&
+        qtf_metaspace_has_mark(bytes, n)) {
+        return qtf_fail(b->error, QTF_UNSUPPORTED,
+                        "token \"%.*s\" has both a space and its mark, which is not supported",
+                        (int)(n < 80 ? n : 80), text);
     }
-    token->hash = qtf_bpe_hash(b->bytes + *used, token->n, token->literal);
+    token->hash = qtf_bpe_hash(bytes, token->n, token->kind);
     *used += token->n;
     return QTF_OK;
 }
@@ -62,7 +66,7 @@ static qtf_status add_block(qtf_builder *b, const entry *block, int n) {
     }
     for (int i = 0; i < n && status == QTF_OK; i++) {
         status = qtf_bpe_add_token_hashed(bpe, block[i].id, b->bytes + block[i].start, block[i].n,
-                                          block[i].literal, block[i].hash, b->error);
+                                          block[i].kind, block[i].hash, b->error);
     }
     return status;
 }
@@ -121,9 +125,10 @@ static qtf_status decode_merge(qtf_builder *b, uint32_t node, uint32_t rank, siz
 }
 
 static qtf_status unknown_token(const qtf_builder *b, const entry *token, uint32_t rank) {
-    char spelled[161];
-    size_t n = qtf_bytelevel_encode(b->bytes + token->start, token->n < 80 ? token->n : 80,
-                                    (uint8_t *)spelled);
+    char spelled[3 * 80 + 6];
+    size_t n =
+        qtf_spelling_write(b->tokenizer->bpe.characters, token->kind, b->bytes + token->start,
+                           token->n < 80 ? token->n : 80, (uint8_t *)spelled);
     return qtf_fail(b->error, QTF_BAD_DATA,
                     "merge %u names the token \"%.*s\", which is not in the vocabulary", rank,
                     (int)n, spelled);
@@ -141,7 +146,7 @@ static qtf_status add_merges(qtf_builder *b, entry (*block)[2], uint32_t n, uint
     }
     for (uint32_t i = 0; i < 2 * n; i++) {
         tokens[i].id = qtf_bpe_find_hashed(bpe, b->bytes + tokens[i].start, tokens[i].n,
-                                           tokens[i].literal, tokens[i].hash);
+                                           tokens[i].kind, tokens[i].hash);
         if (tokens[i].id == QTF_BPE_NONE) {
             return unknown_token(b, &tokens[i], rank + i / 2);
         }
@@ -175,24 +180,18 @@ static qtf_status read_merges(qtf_builder *b, uint32_t merges) {
     return status == QTF_OK ? add_merges(b, block, n, rank) : status;
 }
 
-static qtf_status check_model(const qtf_builder *b, uint32_t model) {
-    static const char *const empty[] = {"dropout", "unk_token", "continuing_subword_prefix",
-                                        "end_of_word_suffix"};
-    for (size_t i = 0; i < sizeof empty / sizeof empty[0]; i++) {
+static qtf_status check_model(const qtf_builder *b, uint32_t model, bool byte_fallback) {
+    static const char *const empty[] = {"dropout", "continuing_subword_prefix",
+                                        "end_of_word_suffix", "unk_token"};
+    /* With a token for every byte nothing is unknown, whatever stands for that. */
+    for (size_t i = 0; i < (byte_fallback ? 3 : 4); i++) {
         uint32_t node = qtf_json_get(b->doc, model, empty[i]);
         if (!qtf_is_null(b, node) && !qtf_json_is(b->doc, node, "")) {
             return qtf_fail(b->error, QTF_UNSUPPORTED,
-                            "model.%s is set; byte-level BPE without it is supported", empty[i]);
+                            "model.%s is set; BPE without it is supported", empty[i]);
         }
     }
-    bool fallback;
-    qtf_status status = qtf_read_bool(b, model, "byte_fallback", false, &fallback);
-    if (status == QTF_OK && fallback) {
-        status = qtf_fail(b->error, QTF_UNSUPPORTED,
-                          "model.byte_fallback is true: this is a SentencePiece-like vocabulary; "
-                          "byte-level BPE is supported");
-    }
-    return status;
+    return QTF_OK;
 }
 
 qtf_status qtf_read_model(qtf_builder *b, uint32_t model) {
@@ -204,8 +203,7 @@ qtf_status qtf_read_model(qtf_builder *b, uint32_t model) {
         return qtf_fail(b->error, QTF_BAD_DATA, "tokenizer.json has no object \"model\"");
     }
     if (!qtf_is_null(b, type) && !qtf_json_is(doc, type, "BPE")) {
-        return qtf_fail(b->error, QTF_UNSUPPORTED,
-                        "model.type is \"%.*s\"; byte-level BPE (\"BPE\") is supported",
+        return qtf_fail(b->error, QTF_UNSUPPORTED, "model.type is \"%.*s\"; \"BPE\" is supported",
                         QTF_SHOWN(b, type));
     }
     if (vocab == 0 || doc->nodes[vocab].type != QTF_JSON_OBJECT || merges == 0 ||
@@ -213,11 +211,16 @@ qtf_status qtf_read_model(qtf_builder *b, uint32_t model) {
         return qtf_fail(b->error, QTF_BAD_DATA,
                         "model has no object \"vocab\" or no array \"merges\", expected both");
     }
-    qtf_status status = check_model(b, model);
+    bool byte_fallback;
+    qtf_status status = qtf_read_bool(b, model, "byte_fallback", false, &byte_fallback);
+    if (status == QTF_OK) {
+        status = check_model(b, model, byte_fallback);
+    }
     if (status == QTF_OK) {
         status =
             qtf_bpe_init(&b->tokenizer->bpe, doc->nodes[vocab].length, doc->nodes[merges].length);
     }
+    b->tokenizer->bpe.characters = byte_fallback;
     if (status == QTF_OK) {
         status = qtf_read_bool(b, model, "ignore_merges", false, &b->tokenizer->bpe.ignore_merges);
     }
@@ -225,6 +228,26 @@ qtf_status qtf_read_model(qtf_builder *b, uint32_t model) {
         status = read_vocab(b, vocab);
     }
     return status == QTF_OK ? read_merges(b, merges) : status;
+}
+
+/* Put into `normal` what an added token is in normalised texts; nothing where it stays the same. */
+static qtf_status normalise_added(const qtf_builder *b, const qtf_added_token *token,
+                                  uint32_t content, qtf_nfc *normal) {
+    const qtf_tokenizer *t = b->tokenizer;
+    const uint8_t *text = (const uint8_t *)qtf_text_of(b, content);
+    size_t n = b->doc->nodes[content].length;
+    if (!t->bpe.characters) {
+        return t->nfc ? qtf_nfc_normalise(text, n, normal) : QTF_OK;
+    }
+    /* Texts are searched with their spaces for marks here, and with one or the other elsewhere. */
+    bool spaced = memchr(text, ' ', n) || qtf_metaspace_has_mark(text, n);
+    if (token->lstrip || token->rstrip || (spaced && !b->replaced)) {
+        return qtf_fail(b->error, QTF_UNSUPPORTED,
+                        "added token \"%.*s\" is \"normalized\" and %s, which is not supported",
+                        QTF_SHOWN(b, content),
+                        spaced && !b->replaced ? "has a space" : "takes the spaces beside it");
+    }
+    return qtf_metaspace_normalise(text, n, t->prepend, normal);
 }
 
 static qtf_status read_added_token(qtf_builder *b, uint32_t node) {
@@ -255,18 +278,20 @@ static qtf_status read_added_token(qtf_builder *b, uint32_t node) {
     }
     const char *text = qtf_text_of(b, content);
     size_t n = doc->nodes[content].length;
-    qtf_nfc nfc = {0};
-    if (status == QTF_OK && token.normalized && b->tokenizer->nfc) {
-        status = qtf_nfc_normalise((const uint8_t *)text, n, &nfc);
-        text = (const char *)nfc.text;
-        n = nfc.n;
+    qtf_nfc normal = {0};
+    if (status == QTF_OK && token.normalized) {
+        status = normalise_added(b, &token, content, &normal);
+    }
+    if (status == QTF_OK && normal.n > 0 && !b->tokenizer->bpe.characters) {
+        text = (const char *)normal.text;
+        n = normal.n;
     }
     if (status == QTF_OK) {
         status = decode_entry(b, text, n, &used, &entered);
     }
     uint32_t known = QTF_BPE_NONE;
     if (status == QTF_OK) {
-        known = qtf_bpe_find(&b->tokenizer->bpe, b->bytes, entered.n, entered.literal);
+        known = qtf_bpe_find(&b->tokenizer->bpe, b->bytes, entered.n, entered.kind);
     }
     if (status == QTF_OK && known == QTF_BPE_NONE) {
         entered.id = token.id;
@@ -277,9 +302,11 @@ static qtf_status read_added_token(qtf_builder *b, uint32_t node) {
                           QTF_SHOWN(b, content), token.id, known);
     }
     if (status == QTF_OK) {
-        status = qtf_added_add(&b->tokenizer->added, &token, (const uint8_t *)text, n);
+        status = normal.n > 0
+                     ? qtf_added_add(&b->tokenizer->added, &token, normal.text, normal.n)
+                     : qtf_added_add(&b->tokenizer->added, &token, (const uint8_t *)text, n);
     }
-    qtf_nfc_free(&nfc);
+    qtf_nfc_free(&normal);
     return status;
 }
 

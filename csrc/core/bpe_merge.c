@@ -5,6 +5,7 @@
 
 #include "core/grow.h"
 #include "core/pool.h"
+#include "core/unicode.h"
 
 /* Up to here a scan for the lowest rank beats a heap; steps between two polls. */
 enum { SHORT_WORD = 48, POLL_STEPS = 1 << 13 };
@@ -150,6 +151,41 @@ static qtf_status merge_long(const qtf_bpe *bpe, qtf_bpe_scratch *s, size_t *cou
     return QTF_OK;
 }
 
+/* The tokens of a word's bytes. */
+static size_t start_bytes(const qtf_bpe *bpe, const uint8_t *word, size_t n,
+                          qtf_bpe_scratch *scratch) {
+    for (size_t i = 0; i < n; i++) {
+        scratch->ids[i] = bpe->byte_id[word[i]];
+    }
+    for (size_t i = 0; i + 1 < n; i++) {
+        scratch->ranks[i] = bpe->byte_rank[word[i] << 8 | word[i + 1]];
+    }
+    return n;
+}
+
+/* The tokens of a word's characters, and of the bytes of those that have none. */
+static size_t start_characters(const qtf_bpe *bpe, const uint8_t *word, size_t n,
+                               qtf_bpe_scratch *scratch) {
+    uint32_t *ids = scratch->ids;
+    size_t count = 0;
+    for (size_t i = 0; i < n;) {
+        int length;
+        qtf_utf8_read(word + i, &length);
+        uint32_t id = qtf_bpe_find(bpe, word + i, (size_t)length, QTF_TOKEN_TEXT);
+        if (id != QTF_BPE_NONE) {
+            ids[count++] = id;
+        }
+        for (int k = 0; id == QTF_BPE_NONE && k < length; k++) {
+            ids[count++] = bpe->fallback_id[word[i + (size_t)k]];
+        }
+        i += (size_t)length;
+    }
+    for (size_t i = 0; i + 1 < count; i++) {
+        scratch->ranks[i] = qtf_bpe_rank(bpe, ids[i], ids[i + 1]);
+    }
+    return count;
+}
+
 qtf_status qtf_bpe_merge(const qtf_bpe *bpe, const uint8_t *word, size_t n,
                          qtf_bpe_scratch *scratch, size_t *count) {
     if (n >= UINT32_MAX) {
@@ -158,15 +194,10 @@ qtf_status qtf_bpe_merge(const qtf_bpe *bpe, const uint8_t *word, size_t n,
     if (!qtf_bpe_scratch_reserve(scratch, n)) {
         return QTF_NO_MEMORY;
     }
-    for (size_t i = 0; i < n; i++) {
-        scratch->ids[i] = bpe->byte_id[word[i]];
-    }
-    for (size_t i = 0; i + 1 < n; i++) {
-        scratch->ranks[i] = bpe->byte_rank[word[i] << 8 | word[i + 1]];
-    }
-    scratch->ranks[n - 1] = QTF_BPE_NONE;
-    *count = n;
-    if (n <= SHORT_WORD) {
+    *count = bpe->characters ? start_characters(bpe, word, n, scratch)
+                             : start_bytes(bpe, word, n, scratch);
+    scratch->ranks[*count - 1] = QTF_BPE_NONE;
+    if (*count <= SHORT_WORD) {
         merge_short(bpe, scratch, count);
         return QTF_OK;
     }

@@ -19,8 +19,9 @@ bool qtf_bpe_scratch_reserve(qtf_bpe_scratch *scratch, size_t n);
 void qtf_bpe_scratch_free(qtf_bpe_scratch *scratch);
 
 /*
- * Tokenise a word of n >= 1 bytes, all of which must have a token: merge the pair of lowest rank,
- * the leftmost of equals, until none is left. Stores the number of ids, which are then
+ * Tokenise a word of n >= 1 bytes, all of which must have a token; where the vocabulary's symbols
+ * are characters, it is valid UTF-8 and every byte has a fallback token. Merge the pair of lowest
+ * rank, the leftmost of equals, until none is left. Stores the number of ids, which are then
  * scratch->ids[0..count). Time n log n, quadratic only below a fixed n.
  * Errors: QTF_NO_MEMORY; QTF_BAD_DATA when n >= 2^32 - 1; QTF_ABORTED when the pool's poll hook
  * asks to stop.

@@ -83,7 +83,7 @@ static qtf_status read_tokens(reader *r, qtf_bpe *bpe) {
             status = read_rank(r, &rank);
         }
         if (status == QTF_OK) {
-            status = qtf_bpe_add_token(bpe, rank, r->bytes, r->length, false, r->error);
+            status = qtf_bpe_add_token(bpe, rank, r->bytes, r->length, QTF_TOKEN_TEXT, r->error);
         }
     }
     return status;
@@ -95,11 +95,11 @@ static qtf_status add_merges(qtf_bpe *bpe, qtf_error *error) {
         const qtf_bpe_token *token = &bpe->tokens[id];
         for (uint32_t cut = 1; token->length != QTF_BPE_NONE && cut < token->length; cut++) {
             const uint8_t *bytes = bpe->bytes + token->start;
-            uint32_t left = qtf_bpe_find(bpe, bytes, cut, false);
+            uint32_t left = qtf_bpe_find(bpe, bytes, cut, QTF_TOKEN_TEXT);
             if (left == QTF_BPE_NONE) {
                 continue;
             }
-            uint32_t right = qtf_bpe_find(bpe, bytes + cut, token->length - cut, false);
+            uint32_t right = qtf_bpe_find(bpe, bytes + cut, token->length - cut, QTF_TOKEN_TEXT);
             if (right == QTF_BPE_NONE) {
                 continue;
             }
@@ -135,7 +135,7 @@ qtf_status qtf_tokenizer_from_tiktoken(const char *text, size_t n, qtf_split spl
         status = add_merges(&t->bpe, error);
     }
     if (status == QTF_OK) {
-        status = qtf_tokenizer_finish(t);
+        status = qtf_tokenizer_finish(t, error);
     }
     free(r.bytes);
     if (status != QTF_OK) {

@@ -3,26 +3,53 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Make room for the ids and mark the special ones among the added tokens from `first` on. */
-static qtf_status mark_special(qtf_tokenizer *tokenizer, size_t n_before, size_t first) {
-    uint8_t *special = realloc(tokenizer->special, tokenizer->bpe.n_ids + 1);
-    if (!special) {
+#include "core/bpe_metaspace.h"
+#include "core/bpe_spelling.h"
+
+/* Make room for the ids and mark the added tokens from `first` on. */
+static qtf_status mark_added(qtf_tokenizer *tokenizer, size_t n_before, size_t first) {
+    uint8_t *marks = realloc(tokenizer->marks, tokenizer->bpe.n_ids + 1);
+    if (!marks) {
         return QTF_NO_MEMORY;
     }
-    memset(special + n_before, 0, tokenizer->bpe.n_ids + 1 - n_before);
-    tokenizer->special = special;
+    memset(marks + n_before, 0, tokenizer->bpe.n_ids + 1 - n_before);
+    tokenizer->marks = marks;
     for (size_t i = first; i < tokenizer->added.n_tokens; i++) {
-        special[tokenizer->added.tokens[i].id] = tokenizer->added.tokens[i].special;
+        const qtf_added_token *token = &tokenizer->added.tokens[i];
+        bool spaced = tokenizer->prepend && token->normalized;
+        marks[token->id] = (token->special ? QTF_MARK_SPECIAL : 0) | (spaced ? QTF_MARK_SPACED : 0);
     }
     return QTF_OK;
 }
 
-qtf_status qtf_tokenizer_finish(qtf_tokenizer *tokenizer) {
-    tokenizer->all_bytes = true;
+static qtf_status finish_characters(qtf_tokenizer *tokenizer, qtf_error *error) {
     for (int byte = 0; byte < 256; byte++) {
-        tokenizer->all_bytes &= tokenizer->bpe.byte_id[byte] != QTF_BPE_NONE;
+        if (tokenizer->bpe.fallback_id[byte] == QTF_BPE_NONE) {
+            return qtf_fail(error, QTF_UNSUPPORTED,
+                            "model.byte_fallback is true, but the vocabulary lacks <0x%02X>; "
+                            "expected a token for every byte",
+                            (unsigned)byte);
+        }
     }
-    return mark_special(tokenizer, 0, 0);
+    tokenizer->meets = malloc(256 * 256);
+    if (!tokenizer->meets) {
+        return QTF_NO_MEMORY;
+    }
+    qtf_metaspace_meets(&tokenizer->bpe, tokenizer->split_spaces, tokenizer->meets);
+    return QTF_OK;
+}
+
+qtf_status qtf_tokenizer_finish(qtf_tokenizer *tokenizer, qtf_error *error) {
+    qtf_status status = QTF_OK;
+    tokenizer->all_bytes = true;
+    if (tokenizer->bpe.characters) {
+        status = finish_characters(tokenizer, error);
+    } else {
+        for (int byte = 0; byte < 256; byte++) {
+            tokenizer->all_bytes &= tokenizer->bpe.byte_id[byte] != QTF_BPE_NONE;
+        }
+    }
+    return status == QTF_OK ? mark_added(tokenizer, 0, 0) : status;
 }
 
 qtf_status qtf_tokenizer_add_special(qtf_tokenizer *tokenizer, const uint8_t *content, size_t n,
@@ -32,16 +59,17 @@ qtf_status qtf_tokenizer_add_special(qtf_tokenizer *tokenizer, const uint8_t *co
     if (n == 0) {
         return qtf_fail(error, QTF_BAD_DATA, "a special token is empty, expected some text");
     }
-    bool literal = false; /* so that the content is also its spelling */
+    qtf_token_kind kind = QTF_TOKEN_TEXT;
     for (size_t i = 0; i < n; i++) {
-        literal |= content[i] < 0x21 || content[i] > 0x7E;
+        if (content[i] < 0x21 || content[i] > 0x7E) {
+            kind = QTF_TOKEN_LITERAL; /* so that the content is also its spelling */
+        }
     }
-    qtf_status status = qtf_bpe_add_token(&tokenizer->bpe, id, content, n, literal, error);
+    qtf_status status = qtf_bpe_add_token(&tokenizer->bpe, id, content, n, kind, error);
     if (status == QTF_OK) {
         status = qtf_added_add(&tokenizer->added, &token, content, n);
     }
-    return status == QTF_OK ? mark_special(tokenizer, n_ids, tokenizer->added.n_tokens - 1)
-                            : status;
+    return status == QTF_OK ? mark_added(tokenizer, n_ids, tokenizer->added.n_tokens - 1) : status;
 }
 
 void qtf_tokenizer_free(qtf_tokenizer *tokenizer) {
@@ -51,7 +79,8 @@ void qtf_tokenizer_free(qtf_tokenizer *tokenizer) {
     qtf_encoders_free(tokenizer->idle);
     qtf_bpe_free(&tokenizer->bpe);
     qtf_added_free(&tokenizer->added);
-    free(tokenizer->special);
+    free(tokenizer->marks);
+    free(tokenizer->meets);
     free(tokenizer);
 }
 
@@ -70,9 +99,9 @@ qtf_status qtf_token_find(const qtf_tokenizer *tokenizer, const uint8_t *spellin
     if (!bytes) {
         return QTF_NO_MEMORY;
     }
-    size_t length = qtf_bytelevel_decode(spelling, n, bytes);
-    bool literal = length == SIZE_MAX;
-    *id = qtf_bpe_find(&tokenizer->bpe, literal ? spelling : bytes, literal ? n : length, literal);
+    size_t length;
+    qtf_token_kind kind = qtf_spelling_read(tokenizer->bpe.characters, spelling, n, bytes, &length);
+    *id = qtf_bpe_find(&tokenizer->bpe, bytes, length, kind);
     free(bytes);
     return QTF_OK;
 }

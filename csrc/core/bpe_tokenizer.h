@@ -1,5 +1,5 @@
-/* A byte-level BPE tokenizer: text to ids and back, as the tokenizer.json it was built from says.
- */
+/* A BPE tokenizer of bytes, or of characters with byte fallback: text to ids and back, as the
+ * tokenizer.json it was built from says. */
 #ifndef QTF_BPE_TOKENIZER_H
 #define QTF_BPE_TOKENIZER_H
 
@@ -18,17 +18,27 @@ enum { QTF_MAX_SPLITS = 8, QTF_MAX_TEMPLATE = 16 };
 /* What one thread needs to encode: cache and scratch. Taken from the tokenizer and given back. */
 typedef struct qtf_encoder qtf_encoder;
 
+typedef enum {
+    QTF_MARK_SPECIAL = 1,
+    QTF_MARK_SPACED = 2, /* searched for with the space put before it, and decoded with it */
+} qtf_token_marks;
+
 /* Frozen once built, except for the list of idle encoders behind its lock. */
 typedef struct {
     qtf_bpe bpe;
     qtf_added added;
-    size_t n_model;   /* tokens of the model's own vocabulary, before any was added */
-    uint8_t *special; /* [n_ids] 1 for special tokens */
+    size_t n_model; /* tokens of the model's own vocabulary, before any was added */
+    uint8_t *marks; /* [n_ids] qtf_token_marks of added tokens */
     bool nfc;
+    bool prepend;      /* normalising puts a space before each stretch between added tokens */
     bool prefix_space; /* a piece that does not start with a space gets one */
+    bool prefix_first; /* but only where the text starts */
     bool trim_offsets; /* offsets leave out the space at the ends of a token */
     bool trim_prefix;  /* but keep one space before the first token, which may have been added */
     bool all_bytes;    /* every byte has a token */
+    bool strip_space;  /* decoding drops a space at the start of the text */
+    bool split_spaces; /* of characters: no token reaches a space from before it */
+    uint8_t *meets;    /* of characters: where words can't be cut, see qtf_metaspace_meets */
     qtf_split splits[QTF_MAX_SPLITS]; /* each cuts the pieces of the one before */
     int n_splits, prefix_level;       /* the prefix space is put before this split */
     uint32_t before[QTF_MAX_TEMPLATE], behind[QTF_MAX_TEMPLATE]; /* special tokens round a text */
@@ -52,12 +62,15 @@ typedef enum {
     QTF_ENCODE_CHARS = 8, /* offsets count characters instead of bytes */
 } qtf_encode_flags;
 
-/* Derive what follows from vocabulary and added tokens. Errors: QTF_NO_MEMORY. */
-qtf_status qtf_tokenizer_finish(qtf_tokenizer *tokenizer);
+/*
+ * Derive what follows from vocabulary and added tokens. Errors: QTF_NO_MEMORY; QTF_UNSUPPORTED when
+ * symbols are characters and a byte has no fallback token.
+ */
+qtf_status qtf_tokenizer_finish(qtf_tokenizer *tokenizer, qtf_error *error);
 
 /*
  * Build a tokenizer from the n bytes of a tokenizer.json. Owned by the caller.
- * QTF_BAD_DATA for what is broken, QTF_UNSUPPORTED for what is not byte-level BPE or not known;
+ * QTF_BAD_DATA for what is broken, QTF_UNSUPPORTED for what is no BPE of these kinds or not known;
  * both with a message.
  */
 qtf_status qtf_tokenizer_from_json(const char *json, size_t n, qtf_tokenizer **tokenizer,
@@ -114,6 +127,14 @@ void qtf_encoders_free(qtf_encoder *encoder);
  * The bytes of one token: borrowed from the tokenizer, length in *n. NULL when no token has the id.
  */
 const uint8_t *qtf_token_bytes(const qtf_tokenizer *tokenizer, int64_t id, size_t *n);
+
+/*
+ * Write the text of n ids to `bytes` and return its length; bytes may be NULL to learn the latter.
+ * Special tokens are left out if skip_special. Of a run of byte-fallback tokens that is no UTF-8,
+ * each is written as U+FFFD; other bytes are written as they are. All ids must be tokens.
+ */
+size_t qtf_decode(const qtf_tokenizer *tokenizer, const int64_t *ids, size_t n, bool skip_special,
+                  uint8_t *bytes);
 
 /*
  * Leave out of the offsets of tokens [first, encoding->n) the spaces at their ends, as the

@@ -81,18 +81,27 @@ QTF_INLINE uint32_t qtf_utf8_read(const uint8_t *text, int *length) {
     return (c & 0x07) << 18 | (text[1] & 0x3Fu) << 12 | (text[2] & 0x3Fu) << 6 | (text[3] & 0x3Fu);
 }
 
+/* U+2581, which stands for a space in vocabularies and is spelled E2 96 81. */
+enum { QTF_SPACE_MARK = 0x2581 };
+
+/* Whether a text begins with that mark. */
+QTF_INLINE bool qtf_is_space_mark(const uint8_t *text, size_t n) {
+    return n >= 3 && text[0] == 0xE2 && text[1] == 0x96 && text[2] == 0x81;
+}
+
 /* Write a code point at text (up to 4 bytes) and return its length. */
 int qtf_utf8_write(uint32_t c, uint8_t *text);
 
 /* Length of the longest prefix of text that is well-formed UTF-8 (no surrogates, no overlongs). */
 size_t qtf_utf8_valid(const uint8_t *text, size_t n);
 
-/* A stretch that NFC rewrote: normalised [to, to_end) was [from, from_end) in the original. */
+/* A stretch that was rewritten: normalised [to, to_end) was [from, from_end) in the original. */
 typedef struct {
     size_t to, to_end, from, from_end;
 } qtf_nfc_span;
 
-/* Normalised text; zero it before the first use, reuse it at will, free it with qtf_nfc_free. */
+/* Normalised text (by NFC, or otherwise); zero it before the first use, reuse it at will, free it
+ * with qtf_nfc_free. */
 typedef struct {
     uint8_t *text;
     size_t n, text_capacity;

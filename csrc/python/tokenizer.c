@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/bpe_spelling.h"
+
 static PyObject *tokenizer_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     static char *names[] = {"data", "pattern", NULL};
     Py_buffer data;
@@ -67,25 +69,17 @@ static PyObject *tokenizer_decode(PyObject *self, PyObject *args) {
     }
     const int64_t *ids = PyArray_DATA(array);
     npy_intp n = PyArray_DIM(array, 0);
-    size_t total = 0, length;
     for (npy_intp i = 0; i < n; i++) {
-        if (!qtf_token_bytes(tokenizer, ids[i], &length)) {
+        size_t ignored;
+        if (!qtf_token_bytes(tokenizer, ids[i], &ignored)) {
             raise_id(tokenizer, ids[i]);
             goto done;
         }
-        total += skip_special && tokenizer->special[ids[i]] ? 0 : length;
     }
+    size_t total = qtf_decode(tokenizer, ids, (size_t)n, skip_special, NULL);
     result = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)total);
-    if (!result) {
-        goto done;
-    }
-    char *to = PyBytes_AS_STRING(result);
-    for (npy_intp i = 0; i < n; i++) {
-        if (!(skip_special && tokenizer->special[ids[i]])) {
-            const uint8_t *bytes = qtf_token_bytes(tokenizer, ids[i], &length);
-            memcpy(to, bytes, length);
-            to += length;
-        }
+    if (result) {
+        qtf_decode(tokenizer, ids, (size_t)n, skip_special, (uint8_t *)PyBytes_AS_STRING(result));
     }
 done:
     Py_DECREF(array);
@@ -108,14 +102,12 @@ static PyObject *tokenizer_token_bytes(PyObject *self, PyObject *argument) {
 static PyObject *spelling(const qtf_tokenizer *tokenizer, uint32_t id) {
     const qtf_bpe_token *token = &tokenizer->bpe.tokens[id];
     const uint8_t *bytes = tokenizer->bpe.bytes + token->start;
-    if (token->literal) {
-        return PyUnicode_DecodeUTF8((const char *)bytes, token->length, NULL);
-    }
-    uint8_t *text = malloc(2 * (size_t)token->length + 1);
+    uint8_t *text = malloc(3 * (size_t)token->length + 6);
     if (!text) {
         return PyErr_NoMemory();
     }
-    size_t n = qtf_bytelevel_encode(bytes, token->length, text);
+    size_t n =
+        qtf_spelling_write(tokenizer->bpe.characters, token->kind, bytes, token->length, text);
     PyObject *string = PyUnicode_DecodeUTF8((const char *)text, (Py_ssize_t)n, NULL);
     free(text);
     return string;
@@ -189,7 +181,7 @@ static PyObject *tokenizer_special_ids(PyObject *self, PyObject *unused) {
     const qtf_tokenizer *tokenizer = ((qtf_py_tokenizer_object *)self)->tokenizer;
     PyObject *ids = PyList_New(0);
     for (uint32_t id = 0; ids && id < tokenizer->bpe.n_ids; id++) {
-        if (!tokenizer->special[id]) {
+        if (!(tokenizer->marks[id] & QTF_MARK_SPECIAL)) {
             continue;
         }
         PyObject *value = PyLong_FromUnsignedLong(id);
@@ -204,6 +196,23 @@ static PyObject *tokenizer_special_ids(PyObject *self, PyObject *unused) {
 static PyObject *tokenizer_vocab_size(PyObject *self, PyObject *unused) {
     (void)unused;
     return PyLong_FromSize_t(((qtf_py_tokenizer_object *)self)->tokenizer->n_model);
+}
+
+static PyObject *tokenizer_is_byte(PyObject *self, PyObject *argument) {
+    const qtf_tokenizer *tokenizer = ((qtf_py_tokenizer_object *)self)->tokenizer;
+    size_t n;
+    long long id = PyLong_AsLongLong(argument);
+    if (id == -1 && PyErr_Occurred()) {
+        return NULL;
+    }
+    return qtf_token_bytes(tokenizer, id, &n)
+               ? PyBool_FromLong(tokenizer->bpe.tokens[id].kind == QTF_TOKEN_BYTE)
+               : raise_id(tokenizer, id);
+}
+
+static PyObject *tokenizer_strips_space(PyObject *self, PyObject *unused) {
+    (void)unused;
+    return PyBool_FromLong(((qtf_py_tokenizer_object *)self)->tokenizer->strip_space);
 }
 
 static PyObject *tokenizer_template(PyObject *self, PyObject *unused) {
@@ -225,6 +234,9 @@ static PyMethodDef methods[] = {
     {"add_special", tokenizer_add_special, METH_VARARGS,
      "add_special(content, id): only before the first use"},
     {"decode", tokenizer_decode, METH_VARARGS, "decode(ids, skip_special_tokens) -> bytes"},
+    {"is_byte", tokenizer_is_byte, METH_O, "is_byte(id) -> whether it is a byte-fallback token"},
+    {"strips_space", tokenizer_strips_space, METH_NOARGS,
+     "strips_space() -> whether a decoded text loses a space at its start"},
     {"token_bytes", tokenizer_token_bytes, METH_O, "token_bytes(id) -> bytes"},
     {"id_to_token", tokenizer_id_to_token, METH_O, "id_to_token(id) -> spelling"},
     {"token_to_id", tokenizer_token_to_id, METH_O, "token_to_id(spelling) -> id or None"},
@@ -242,7 +254,7 @@ static PyType_Slot slots[] = {
     {Py_tp_dealloc, tokenizer_dealloc},
     {Py_tp_methods, methods},
     {Py_sq_length, tokenizer_length},
-    {Py_tp_doc, "A byte-level BPE tokenizer built from the bytes of a tokenizer.json, or of a "
+    {Py_tp_doc, "A BPE tokenizer built from the bytes of a tokenizer.json, or of a "
                 "tiktoken file and its split pattern."},
     {0, NULL},
 };

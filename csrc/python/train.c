@@ -49,7 +49,7 @@ static qtf_status copy_tokens(const qtf_bpe *from, qtf_bpe *to, qtf_error *error
         const qtf_bpe_token *token = &from->tokens[id];
         if (token->length != QTF_BPE_NONE) {
             status = qtf_bpe_add_token(to, id, from->bytes + token->start, token->length,
-                                       token->literal, error);
+                                       token->kind, error);
         }
     }
     return status;

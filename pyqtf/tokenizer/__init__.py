@@ -1,4 +1,4 @@
-"""Byte-level BPE tokenizers."""
+"""BPE tokenizers."""
 
 from pyqtf.tokenizer.tokenizer import Tokenizer
 from pyqtf.tokenizer.train import train_bpe

@@ -52,7 +52,7 @@ def read_tiktoken(path: Path, name: str | None) -> tuple[_core.Tokenizer, Encodi
         )
     data = path.read_bytes()
     if path.name == "tokenizer.model" and b"\x00" in data[:4096]:
-        raise ValueError("this is a SentencePiece model, expected byte-level BPE")
+        raise ValueError("this is a SentencePiece model, expected a tokenizer.json in its place")
     encoding = ENCODINGS[name]
     core = _core.Tokenizer(data, encoding.pattern)
     for token, token_id in encoding.special.items():

@@ -89,8 +89,9 @@ class Codec:
     def decode(self, ids: Ids | int, skip_special_tokens: bool = False, **options: Any) -> str:
         """Return the text of some ids, or of one.
 
-        Bytes that are not UTF-8, as at a cut inside a character, become U+FFFD. No space is taken
-        out: of transformers' options ``clean_up_tokenization_spaces`` may only be false.
+        Bytes that are not UTF-8, as at a cut inside a character, become U+FFFD. Where encoding puts
+        a space before a text, as Llama 2's does, one is taken away again; no other is: of
+        transformers' options ``clean_up_tokenization_spaces`` may only be false.
 
         Raises
         ------
@@ -107,7 +108,10 @@ class Codec:
         ('the', 'the at')
         """
         refuse_options("decode", options)
-        return self._core.decode(id_array(ids), skip_special_tokens).decode("utf-8", "replace")
+        data = self._core.decode(id_array(ids), skip_special_tokens)
+        if self._core.strips_space():
+            data = data.removeprefix(b" ")
+        return data.decode("utf-8", "replace")
 
     def batch_decode(
         self,
@@ -152,7 +156,7 @@ class Codec:
     def convert_ids_to_tokens(
         self, ids: Ids | int, skip_special_tokens: bool = False
     ) -> str | list[str]:
-        """Return the spelling of a token in the vocabulary (``Ġ`` is a space), or of each.
+        """Return the spelling of a token in the vocabulary (``Ġ`` or ``▁`` is a space), or of each.
 
         Raises
         ------

@@ -28,7 +28,7 @@ from pyqtf.tokenizer.special import SpecialId, SpecialToken
 
 
 class Tokenizer(Codec):
-    """A byte-level BPE tokenizer, as a ``tokenizer.json`` describes it.
+    """A BPE tokenizer of bytes, or of characters, as a ``tokenizer.json`` describes it.
 
     Make one with :meth:`from_file` or :meth:`from_json`. It may be used from several threads at
     once.
@@ -95,7 +95,7 @@ class Tokenizer(Codec):
         FileNotFoundError
             There is no such file.
         ValueError
-            The file is broken, or describes a tokenizer that is not byte-level BPE.
+            The file is broken, or describes a tokenizer of a kind that is not known.
         """
         path = Path(path)
         gguf = read_gguf(path) if is_gguf(path) else None

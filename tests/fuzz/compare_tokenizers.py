@@ -1,11 +1,14 @@
-"""Random strings over all of Unicode: equal ids with tokenizers and tiktoken, or a failure.
+"""Random strings over all of Unicode: the same as tokenizers and tiktoken, or a failure.
 
     pip install tokenizers tiktoken
     python tests/fuzz/compare_tokenizers.py FOLDER [--strings 200000] [--seed 0]
 
-FOLDER holds ``qwen2.5/tokenizer.json``, ``tokenizers/gpt-neox/20B_tokenizer.json`` and tiktoken's
-files under ``tokenizers/tiktoken``. Characters where tokenizers' NFC contradicts the standard are
-found first, printed, and left out of the strings for tokenizers that normalise.
+Byte-level vocabularies are compared by their ids, those of characters with byte fallback by ids,
+offsets and decoded texts; the latter are trained on the way, for each form of pipeline, and further
+files can be named with --also. FOLDER holds ``qwen2.5/tokenizer.json``,
+``tokenizers/gpt-neox/20B_tokenizer.json`` and tiktoken's files under ``tokenizers/tiktoken``.
+Characters where tokenizers' NFC contradicts the standard are found first, printed, and left out of
+the strings for tokenizers that normalise.
 """
 
 from __future__ import annotations
@@ -24,6 +27,9 @@ import tokenizers
 
 from pyqtf.tokenizer import Tokenizer
 from pyqtf.tokenizer._tiktoken import ENCODINGS
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from metaspace_tokenizers import PIPELINES, document
 
 PIECES = [
     *(
@@ -96,6 +102,17 @@ PIECES = [
         "http://a.b/c?d=1",
         "x_1 = f(y)",
     ),
+    *(
+        "\u2581",
+        "\u2581\u2581",
+        "<s>",
+        "</s>",
+        "<0x0A>",
+        "bab",
+        "aaaa",
+        "\u4f60",
+        "\u0441\u043b\u043e\u0432\u043e",
+    ),
 ]
 BLOCKS = [(0, 0x80), (0x80, 0x250), (0x250, 0x800), (0x800, 0x2000), (0x2000, 0x3100)]
 BLOCKS += [(0x3100, 0xD800), (0xE000, 0x10000), (0x10000, 0x20000), (0x1F000, 0x1FB00)]
@@ -146,12 +163,42 @@ def ranges(characters: set[str]) -> str:
     return ", ".join(f"{a:04X}" if a == b else f"{a:04X}-{b:04X}" for a, b in out)
 
 
-def pairs(folder: Path) -> Iterator[tuple[str, bool, Callable[[str], Any], Callable[[str], Any]]]:
-    """Yield name, whether it normalises, our encode and the reference's."""
+def everything(ours: Tokenizer, oracle: Any) -> tuple[Callable[[str], Any], Callable[[str], Any]]:
+    """Return what gives ids, offsets and the decoded text of a string, from both."""
+
+    def found(text: str) -> Any:
+        ids, offsets = ours.encode_offsets(text)
+        return ids.tolist(), [tuple(pair) for pair in offsets.tolist()], ours.decode(ids)
+
+    def expected(text: str) -> Any:
+        encoding = oracle.encode(text, add_special_tokens=False)
+        ids = encoding.ids
+        return ids, encoding.offsets, oracle.decode(ids, skip_special_tokens=False)
+
+    return found, expected
+
+
+def pairs(
+    folder: Path, also: list[Path]
+) -> Iterator[tuple[str, bool, Callable[[str], Any], Callable[[str], Any]]]:
+    """Yield name, whether it normalises, and what gives ours and the reference's of a text."""
+    texts = {
+        f"{pipeline}, {words}": json.dumps(document(pipeline, words))
+        for pipeline in PIPELINES
+        for words in ("words", "across")
+    }
+    for name, text in (texts | {str(path): path.read_text("utf-8") for path in also}).items():
+        oracle = tokenizers.Tokenizer.from_str(text)
+        yield name, False, *everything(Tokenizer.from_json(text), oracle)
     for name in ("qwen2.5/tokenizer.json", "tokenizers/gpt-neox/20B_tokenizer.json"):
         oracle = tokenizers.Tokenizer.from_file(str(folder / name))
         ours = Tokenizer.from_file(folder / name)
-        yield name, True, ours.encode, lambda text, oracle=oracle: oracle.encode(text).ids
+        yield (
+            name,
+            True,
+            lambda text, ours=ours: ours.encode(text).tolist(),
+            lambda text, oracle=oracle: oracle.encode(text).ids,
+        )
     for name in ("r50k_base", "cl100k_base", "o200k_base"):
         path = folder / "tokenizers" / "tiktoken" / f"{name}.tiktoken"
         lines = (line.split() for line in path.read_bytes().split(b"\n") if line)
@@ -161,10 +208,11 @@ def pairs(folder: Path) -> Iterator[tuple[str, bool, Callable[[str], Any], Calla
             mergeable_ranks={base64.b64decode(token): int(rank) for token, rank in lines},
             special_tokens=ENCODINGS[name].special,
         )
+        ours = Tokenizer.from_file(path)
         yield (
             name,
             False,
-            Tokenizer.from_file(path).encode,
+            lambda text, ours=ours: ours.encode(text).tolist(),
             lambda text, e=encoding: e.encode(text, allowed_special="all"),
         )
 
@@ -175,21 +223,20 @@ def main() -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--strings", type=int, default=200_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--also", type=Path, nargs="*", default=[])
     args = parser.parse_args()
     left_out = nfc_contradictions()
     print(f"tokenizers' NFC contradicts the standard at {len(left_out)} characters:")
     print(ranges(left_out))
     failures = 0
-    for name, normalises, ours, theirs in pairs(args.folder):
+    for name, normalises, ours, theirs in pairs(args.folder, args.also):
         rng = random.Random(args.seed)
         wrong = 0
         for text in strings(rng, args.strings, left_out if normalises else set()):
-            if ours(text).tolist() != theirs(text):
+            if ours(text) != theirs(text):
                 wrong += 1
                 if wrong <= 5:
-                    print(
-                        f"{name}: {text!r}\n  ours   {ours(text).tolist()}\n  theirs {theirs(text)}"
-                    )
+                    print(f"{name}: {text!r}\n  ours   {ours(text)}\n  theirs {theirs(text)}")
         print(f"{name}: {args.strings} strings, {wrong} differ", flush=True)
         failures += wrong
     return int(failures > 0)
