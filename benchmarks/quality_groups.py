@@ -22,7 +22,7 @@ from pyqtf import bundled
 from pyqtf.evaluation.compare import compare_models
 from pyqtf.formats import open_folder, save_safetensors
 from pyqtf.loading import find_source
-from pyqtf.models import weights
+from pyqtf.models import loader
 
 _GROUPS = (8, 16, 32, 64, 128, 256, 4096)
 _BEHIND = {
@@ -56,8 +56,8 @@ def plant(name: str, target: Path, factor: float = 32.0) -> Path:
 def divergence(exact: pyqtf.Model, name: str | Path, group: int) -> float:
     """KL of q8 with one group for all matrices, narrow ones too."""
     with (
-        patch.object(weights, "part_quant", lambda name, columns, quant: quant),
-        patch.object(weights, "group_of", lambda columns, quant: group),
+        patch.object(loader, "part_quant", lambda name, columns, quant: quant),
+        patch.object(loader, "group_of", lambda columns, quant: group),
     ):
         return compare_models(exact, pyqtf.load(name, quant="q8"), bundled.stories()).kl.value
 
@@ -78,7 +78,7 @@ def main() -> None:
             print(f"{'groups of':35}", *(f"{group:<7}" for group in _GROUPS))
             line("as trained", name)
             line("planted", planted)
-            with patch.object(weights, "column_scales", lambda norm, parts: None):
+            with patch.object(loader, "column_scales", lambda norm, parts: None):
                 line("planted, not evened", planted)
 
 

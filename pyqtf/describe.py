@@ -158,6 +158,8 @@ def _inspect_saved(source: Source) -> ModelInfo:
     tokenizer = Tokenizer.from_json(header.tokenizer.tobytes(), **header.special)
     size = {header.quant: Path(source.path).stat().st_size}
     where = f"saved by pyqtf, {source.path}"
+    if header.calibration is not None:
+        where += f"; calibrated with {header.calibration}"
     return ModelInfo(header.name, where, header.config, tokenizer, size, (header.quant,))
 
 

@@ -42,6 +42,8 @@ class Model:
         How its matrices are stored: ``"q8"``, ``"q4"`` or ``"f32"``.
     fingerprint : str
         A hash of its config and weights as they were before quantisation.
+    calibration : str or None
+        What its q4 weights were calibrated with: how many texts and tokens, and a hash of them.
     eos_token_ids : tuple of int
         The tokens that end a generated text: those that ``generation_config.json`` names, or else
         the tokenizer's.
@@ -54,9 +56,10 @@ class Model:
         *,
         name: str,
         quant: str,
-        source: str,
+        source: str | None,
         tokenizer_json: Callable[[], bytes],
         eos_token_ids: Sequence[int] = (),
+        calibration: str | None = None,
     ) -> None:
         self._source = source
         self._decoder = decoder
@@ -66,6 +69,7 @@ class Model:
         self.tokenizer = tokenizer
         self.quant = quant
         self.fingerprint = decoder.weights.fingerprint
+        self.calibration = calibration
         own = tokenizer.eos_token_id
         self.eos_token_ids = tuple(eos_token_ids) or (() if own is None else (own,))
 
@@ -414,6 +418,7 @@ class Model:
                 tokenizer=tokenizer,
                 special=special,
                 eos_token_ids=self.eos_token_ids,
+                calibration=self.calibration,
                 weights=self._decoder.weights,
             ),
         )
@@ -447,11 +452,17 @@ class Model:
         return array.astype(np.int64)
 
     def __repr__(self) -> str:
-        return f"Model({self.name}: {self.n_params:,} parameters, {self.quant})"
+        quant = self.quant if self.calibration is None else f"{self.quant}, calibrated"
+        return f"Model({self.name}: {self.n_params:,} parameters, {quant})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         from pyqtf.loading import reload
 
+        if self._source is None:
+            raise TypeError(
+                f"{self.name} was calibrated in this process; write it with model.save, and load "
+                "the file"
+            )
         return reload, (self._source, self.quant, self.name)
 
 

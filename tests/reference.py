@@ -81,6 +81,41 @@ def unpack_q4(data: np.ndarray, n: int, k: int) -> tuple[np.ndarray, np.ndarray]
     return rows[:n], d[:n].astype(np.float64)
 
 
+def grid_q4(data: np.ndarray, n: int, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Scale and minimum of each weight [n, k] in q4's packed bytes, see `unpack_q4`."""
+    blocks = data.reshape(-(-n // 32), -(-k // 128), 2368)
+    panels, groups, _ = blocks.shape
+    scales = blocks[:, :, 64:192].reshape(panels, groups, 4, 32)
+    minima = blocks[:, :, 192:320].reshape(panels, groups, 2, 32, 2).swapaxes(3, 4)
+    rows = (
+        part.reshape(panels, groups, 4, 32).transpose(0, 3, 1, 2).reshape(32 * panels, -1)
+        for part in (scales, minima)
+    )
+    scale, minimum = (np.repeat(part, 32, axis=1)[:n, :k].astype(np.int64) for part in rows)
+    return scale, minimum
+
+
+def feedback_targets(
+    w: np.ndarray, q: np.ndarray, x: np.ndarray, gap: np.ndarray, damping: float
+) -> np.ndarray:
+    """What each weight of W [n, k] should be, given that those behind it are rounded to Q's.
+
+    The columns up to j that make the sum over tokens of ``|(W - Q) x + gap|**2`` least, with the
+    share `damping` of each column's own square added, while the columns behind j are Q's: the last
+    of them is the target for column j.
+    """
+    h = x.T @ x
+    h[np.diag_indices(len(h))] *= 1 + damping
+    cross = gap.astype(np.float64).T @ x
+    off = w.astype(np.float64) - q
+    targets = np.empty(w.shape)
+    for j in range(w.shape[1]):
+        known = off[:, j + 1 :] @ h[j + 1 :, : j + 1] + cross[:, : j + 1]
+        free = -np.linalg.solve(h[: j + 1, : j + 1], known.T).T
+        targets[:, j] = w[:, j] - free[:, j]
+    return targets
+
+
 def quantise_q4(
     w: np.ndarray, importance: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:

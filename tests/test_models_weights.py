@@ -15,7 +15,8 @@ from pyqtf._memory import available_memory, peak_memory
 from pyqtf.formats import FormatError, open_folder, save_safetensors
 from pyqtf.models import read_config
 from pyqtf.models import weights as weights_module
-from pyqtf.models.weights import load_weights, resolve_tied
+from pyqtf.models.loader import load_weights
+from pyqtf.models.weights import resolve_tied
 
 Q1 = "model.layers.1.self_attn.q_proj.weight"
 HEAD, EMBED = "lm_head.weight", "model.embed_tokens.weight"

@@ -1,8 +1,9 @@
 """Losses that were computed before, kept on disk so that an interrupted run can go on.
 
 One file per model. Its name holds a digest of everything that would change a number: the model's
-name, size, storage, vocabulary and fingerprint, pyqtf's version, the instruction set, and the bits
-of the losses the model gives for a fixed probe, so that weights changed in place are noticed too.
+name, size, storage, calibration, vocabulary and fingerprint, pyqtf's version, the instruction set,
+and the bits of the losses the model gives for a fixed probe, so that weights changed in place are
+noticed too.
 Inside, a loss is found by the ids it belongs to; a story that is edited, or tokenised in another
 way, has other ids and is scored anew.
 """
@@ -25,7 +26,7 @@ from numpy.typing import NDArray
 from pyqtf._files import locked, remove_leftovers, write_atomically
 from pyqtf.evaluation.interface import LanguageModel
 from pyqtf.evaluation.losses import TokenLosses
-from pyqtf.evaluation.receipt import isa_of
+from pyqtf.evaluation.receipt import calibration_of, isa_of
 from pyqtf.evaluation.workers import probe
 
 _FORMAT = 1
@@ -144,6 +145,7 @@ def _identity(model: LanguageModel) -> dict[str, object]:
         "name": model.name,
         "n_params": model.n_params,
         "quant": model.quant,
+        "calibration": calibration_of(model),
         "weights": getattr(model, "fingerprint", ""),
         "vocab_size": model.config.vocab_size,
         "pyqtf": pyqtf.__version__,

@@ -10,7 +10,7 @@ from pyqtf.evaluation.receipt import ProtocolMismatchError, parse_line, unlike
 
 _KEYS = ["model_name", "quant"]
 # Differ between any two models.
-_OF_MODELS = ("model", "weights", "quant", "chat_template")
+_OF_MODELS = ("model", "weights", "quant", "calibration", "chat_template")
 
 
 def check_comparable(results: pd.DataFrame, *, unit: str = "token") -> None:
@@ -59,9 +59,21 @@ def check_comparable(results: pd.DataFrame, *, unit: str = "token") -> None:
                 fields.pop("tokenizer", None)
             way = way or fields
             _refuse(f"the rows of {label}", unlike(way, fields))
+        _refuse(f"the rows of {label}", _calibrations_unlike(group))
         first = first or (label, way or {}, texts)
         fields_unlike = unlike(first[1], way or {})
         _refuse(f"{first[0]} and {label}", [*fields_unlike, *_texts_unlike(first[2], texts)])
+
+
+def _calibrations_unlike(group: pd.DataFrame) -> list[str]:
+    """Rows of one name and storage are one model's, and not of several roundings of it."""
+    if "provenance" not in group.columns:
+        return []
+    first, *others = [
+        {"calibration": parse_line(line).get("calibration", "none")}
+        for line in group["provenance"].astype(str).unique()
+    ]
+    return next(filter(None, (unlike(first, other) for other in others)), [])
 
 
 def _texts_unlike(a: dict[Any, str], b: dict[Any, str]) -> list[str]:

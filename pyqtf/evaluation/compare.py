@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pyqtf.evaluation.evaluate import progress_bar
 from pyqtf.evaluation.interface import LanguageModel
-from pyqtf.evaluation.receipt import tokenizer_digest
+from pyqtf.evaluation.receipt import calibration_of, tokenizer_digest
 from pyqtf.evaluation.score import check_ids, encode, exp
 from pyqtf.evaluation.statistics import Estimate, clustered_mean
 from pyqtf.evaluation.stories import as_stories
@@ -217,4 +217,5 @@ def _encode(a: LogitModel, b: LogitModel, index: int, text: str) -> NDArray[np.i
 
 
 def _label(model: LanguageModel) -> str:
-    return f"{model.name} ({model.quant})"
+    calibrated = "" if calibration_of(model) == "none" else ", calibrated"
+    return f"{model.name} ({model.quant}{calibrated})"

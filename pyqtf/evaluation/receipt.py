@@ -38,7 +38,8 @@ class Receipt:
         ``remainder``, ``averaging``, ``text`` (digest).
     provenance : mapping of str to value
         Fields that may differ: ``model``, ``weights`` (fingerprint before quantisation),
-        ``quant``, ``pyqtf``, ``isa``, ``chat_template`` (digest, or "none").
+        ``quant``, ``calibration`` (number of texts and tokens and their digest, or "none"),
+        ``pyqtf``, ``isa``, ``chat_template`` (digest, or "none").
     """
 
     protocol: Mapping[str, Value]
@@ -162,10 +163,16 @@ def provenance(model: LanguageModel) -> dict[str, Value]:
         "model": model.name,
         "weights": getattr(model, "fingerprint", None),
         "quant": model.quant,
+        "calibration": calibration_of(model),
         "pyqtf": pyqtf.__version__,
         "isa": isa_of(model),
         "chat_template": "none" if template is None else digest([json.dumps(template)]),
     }
+
+
+def calibration_of(model: LanguageModel) -> str:
+    """What a model's weights were calibrated with, or "none"."""
+    return getattr(model, "calibration", None) or "none"
 
 
 def isa_of(model: LanguageModel) -> str:

@@ -96,6 +96,7 @@ class _Card:
     quant: str
     config: Config
     fingerprint: str
+    calibration: str | None
     isa: str
     probe: str
     tokenizer_json: bytes
@@ -124,6 +125,7 @@ class RemoteModel:
         self.name, self.quant = card.name, card.quant
         self.n_params, self.n_params_non_embedding = card.n_params, card.n_params_non_embedding
         self.config, self.fingerprint = card.config, card.fingerprint
+        self.calibration = card.calibration
         self.isa, self.probe = card.isa, card.probe
         self.tokenizer = Tokenizer.from_json(card.tokenizer_json, **card.special)
 
@@ -244,6 +246,7 @@ def _describe(ticket: Ticket) -> _Card:
         quant=model.quant,
         config=model.config,
         fingerprint=loaded.fingerprint,
+        calibration=getattr(loaded, "calibration", None),
         isa=_core.cpu_info()["isa"],
         probe=its_probe,
         tokenizer_json=loaded.tokenizer_json(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,31 @@ Losses = tuple[NDArray[np.float64], Ints, NDArray[np.float64], Ints, Floats]
 # Rows that the feed-forward network takes at once: enough to keep the kernels busy, few enough
 # that its wide rows stay small beside the weights.
 _BLOCK = 512
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Texts that are read together, one behind the other; made by `Decoder.batch`.
+
+    Attributes
+    ----------
+    offsets : int64 [n_texts + 1]
+        Text s is the tokens ``offsets[s]`` to ``offsets[s + 1]``.
+    positions : int64 [T]
+        Of each token in its text.
+    angles : dict of bool to pair of float32 [>= n_positions, head_dim / 2]
+        Cosines and sines, of all layers and of those that slide.
+    cache : KVCache or None
+        What was read before of the only text.
+    trace : Trace or None
+        What to keep.
+    """
+
+    offsets: Ints
+    positions: Ints
+    angles: dict[bool, tuple[Floats, Floats]]
+    cache: KVCache | None = None
+    trace: Trace | None = None
 
 
 class Decoder:
@@ -75,25 +101,17 @@ class Decoder:
         ValueError
             The hidden states are not finite.
         """
-        weights = self.weights
-        n_before = 0 if cache is None else len(cache)
-        positions = n_before + np.concatenate([np.arange(n) for n in np.diff(offsets)])
-        n_positions = int(positions.max()) + 1
-        angles = {local: self._cos_sin(n_positions, local) for local in (False, True)}
-        x = weights.embed.rows(ids)  # [T, hidden_size]
-        if self.config.scaled_embeddings:
-            x *= np.float32(self.config.hidden_size**0.5)
-        if weights.positions is not None:
-            x += weights.positions.rows(positions)
-        for i, layer in enumerate(weights.layers):
+        batch = self.batch(offsets, cache, trace)
+        x = self.embed(ids, batch)
+        for i, layer in enumerate(self.weights.layers):
             if trace is not None and trace.hidden_states is not None:
                 trace.hidden_states.append(x.copy())
             source = x.copy() if self.config.parallel_residual else x
-            self._attend(i, x, positions, angles, offsets, cache, trace)
+            self.add_mixed(layer, x, self.mix(i, layer, self.attention_input(layer, x), batch))
             for start in range(0, len(x), _BLOCK):
                 block = slice(start, start + _BLOCK)
                 self._feed_forward(layer, source[block], x[block])
-        x = self._norm(x, weights.norm, weights.norm_bias)
+        x = self._norm(x, self.weights.norm, self.weights.norm_bias)
         if not np.isfinite(x).all():
             raise ValueError("the model's hidden states overflow: its weights are damaged")
         if cache is not None:
@@ -113,32 +131,46 @@ class Decoder:
         w, cap = self.weights, self.config.final_logit_softcapping
         return _core.loss(hidden, w.head, targets, top_k, w.head_bias, cap)
 
-    def _attend(
-        self,
-        i: int,
-        x: Floats,
-        positions: Ints,
-        angles: dict[bool, tuple[Floats, Floats]],
-        offsets: Ints,
-        cache: KVCache | None,
-        trace: Trace | None,
-    ) -> None:
-        """Add to x what each token takes from itself and the tokens before it."""
-        c, n_tokens, layer = self.config, len(x), self.weights.layers[i]
-        h = self._norm(x, layer.attn_norm, layer.attn_norm_bias)
+    def batch(
+        self, offsets: Ints, cache: KVCache | None = None, trace: Trace | None = None
+    ) -> Batch:
+        """Prepare texts that end at these offsets, behind what a cache holds."""
+        n_before = 0 if cache is None else len(cache)
+        positions = n_before + np.concatenate([np.arange(n) for n in np.diff(offsets)])
+        n_positions = int(positions.max()) + 1
+        angles = {local: self._cos_sin(n_positions, local) for local in (False, True)}
+        return Batch(offsets, positions, angles, cache, trace)
+
+    def embed(self, ids: Ints, batch: Batch) -> Floats:
+        """Hidden states [T, hidden_size] before the first layer."""
+        x = self.weights.embed.rows(ids)
+        if self.config.scaled_embeddings:
+            x *= np.float32(self.config.hidden_size**0.5)
+        if self.weights.positions is not None:
+            x += self.weights.positions.rows(batch.positions)
+        return x
+
+    def attention_input(self, layer: LayerWeights, x: Floats) -> Floats:
+        """What qkv takes of hidden states [T, hidden_size]; may be these themselves."""
+        return self._norm(x, layer.attn_norm, layer.attn_norm_bias)
+
+    def mix(self, i: int, layer: LayerWeights, h: Floats, batch: Batch) -> Floats:
+        """What each token takes from itself and the tokens before it: [T, q_size], for o."""
+        c, n_tokens = self.config, len(h)
         qkv = _core.matmul(h, layer.qkv, bias=layer.qkv_bias)  # [T, q_size + 2 kv_size]
         self._norm_heads(qkv[:, : c.q_size], layer.q_norm)
         self._norm_heads(qkv[:, c.q_size : c.q_size + c.kv_size], layer.k_norm)
         window = c.window(i)
         if c.rope_theta is not None:
-            local = bool(window) and c.local_rope_theta is not None
-            _core.rope(qkv, *angles[local], positions, c.n_heads + c.n_kv_heads, c.head_dim)
+            angles = batch.angles[bool(window) and c.local_rope_theta is not None]
+            _core.rope(qkv, *angles, batch.positions, c.n_heads + c.n_kv_heads, c.head_dim)
         heads = qkv.reshape(n_tokens, c.n_heads + 2 * c.n_kv_heads, c.head_dim)
         q, kv = heads[:, : c.n_heads], heads[:, c.n_heads :]
         k, v = kv[:, : c.n_kv_heads], kv[:, c.n_kv_heads :]
+        offsets, trace = batch.offsets, batch.trace
         k_offsets, k_scales, v_scales = offsets, None, None
-        if cache is not None:
-            (k, k_scales), (v, v_scales) = cache.append(i, k, v)
+        if batch.cache is not None:
+            (k, k_scales), (v, v_scales) = batch.cache.append(i, k, v)
             k_offsets = np.array([0, len(k)])
         scores: Any = {
             "scale": c.attention_scale,
@@ -152,17 +184,31 @@ class Decoder:
         mixed = _core.attention(
             q, k, v, offsets, k_offsets, **scores, k_scales=k_scales, v_scales=v_scales
         )
-        self._add(x, mixed.reshape(n_tokens, c.q_size), layer.o, layer.o_bias, layer.attn_post_norm)
+        return mixed.reshape(n_tokens, c.q_size)
+
+    def add_mixed(self, layer: LayerWeights, x: Floats, mixed: Floats) -> None:
+        """Add to x what `mix` gave."""
+        self._add(x, mixed, layer.o, layer.o_bias, layer.attn_post_norm)
+
+    def ffn_input(self, layer: LayerWeights, source: Floats) -> Floats:
+        """What gate_up takes of hidden states [T, hidden_size]; may be these themselves."""
+        return self._norm(source, layer.ffn_norm, layer.ffn_norm_bias)
+
+    def expand(self, layer: LayerWeights, h: Floats) -> Floats:
+        """The feed-forward network's inner values [T, intermediate_size], for down."""
+        if self.config.activation == "swiglu":
+            return _core.matmul_swiglu(h, layer.gate_up)
+        inner = _core.matmul(h, layer.gate_up, bias=layer.gate_up_bias)
+        activated: Floats = getattr(_core, self.config.activation)(inner)
+        return activated
+
+    def add_expanded(self, layer: LayerWeights, x: Floats, inner: Floats) -> None:
+        """Add to x what `expand` gave."""
+        self._add(x, inner, layer.down, layer.down_bias, layer.ffn_post_norm)
 
     def _feed_forward(self, layer: LayerWeights, source: Floats, x: Floats) -> None:
         """Add to x the feed-forward network of each token of source."""
-        h = self._norm(source, layer.ffn_norm, layer.ffn_norm_bias)
-        if self.config.activation == "swiglu":
-            h = _core.matmul_swiglu(h, layer.gate_up)
-        else:
-            h = _core.matmul(h, layer.gate_up, bias=layer.gate_up_bias)
-            h = getattr(_core, self.config.activation)(h)
-        self._add(x, h, layer.down, layer.down_bias, layer.ffn_post_norm)
+        self.add_expanded(layer, x, self.expand(layer, self.ffn_input(layer, source)))
 
     def _norm(self, x: Floats, weight: Floats | None, bias: Floats | None = None) -> Floats:
         """RMSNorm, or LayerNorm where there is a bias; x itself where there is no weight."""

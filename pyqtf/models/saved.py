@@ -47,6 +47,8 @@ class SavedHeader:
         ``bos_token``, ``eos_token`` and ``chat_template``, None where there is none.
     eos_token_ids : tuple of int
         The tokens that end a generated text.
+    calibration : str or None
+        What its weights were calibrated with.
     """
 
     name: str
@@ -55,6 +57,7 @@ class SavedHeader:
     tokenizer: NDArray[np.uint8]
     special: dict[str, Any]
     eos_token_ids: tuple[int, ...]
+    calibration: str | None
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,7 @@ def write_saved(path: str | os.PathLike[str], model: SavedModel) -> None:
         "matrices": formats,
         "special": model.special,
         "eos_token_ids": model.eos_token_ids,
+        "calibration": model.calibration,
         "fingerprint": model.weights.fingerprint,
     }
     text = json.dumps(facts)
@@ -188,7 +192,12 @@ def _header(facts: dict[str, Any], tensors: dict[str, Tensor]) -> SavedHeader:
     config = _config(facts["config"])
     tokenizer = tensors[_TOKENIZER].array()
     eos_ids = tuple(facts["eos_token_ids"])
-    return SavedHeader(facts["name"], quant, config, tokenizer, facts["special"], eos_ids)
+    calibration = facts.get("calibration")  # files of earlier versions have none
+    if not (calibration is None or isinstance(calibration, str)):
+        raise FormatError(f"calibration is {calibration!r:.80}, expected a text")
+    return SavedHeader(
+        facts["name"], quant, config, tokenizer, facts["special"], eos_ids, calibration
+    )
 
 
 def _assemble(facts: dict[str, Any], header: SavedHeader, tensors: dict[str, Tensor]) -> Weights:

@@ -1,30 +1,25 @@
-"""From tensors in files to packed matrices, one layer at a time."""
+"""The parts that a model's weights consist of: their shapes, their memory, and which files fit."""
 
 from __future__ import annotations
 
-import json
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
-from itertools import chain
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pyqtf import _core
-from pyqtf._memory import Arena, available_memory
+from pyqtf._memory import available_memory
 from pyqtf._quants import group_of, matrix_bytes, part_quant
 from pyqtf.formats import FormatError, Tensor
-from pyqtf.formats.digest import Digest
 from pyqtf.formats.float8 import FLOAT8
 from pyqtf.formats.gguf_types import READABLE
 from pyqtf.models.config import ModelConfig
-from pyqtf.models.equalise import column_scales
 from pyqtf.models.family import Family, TensorTable
 from pyqtf.models.registry import FAMILIES, IGNORED, tensor_shapes
 
-# How matrices can be stored.
 # What packing and scoring take beside the weights.
 _WORKING_BYTES = 100_000_000
 
@@ -62,15 +57,11 @@ _STACKS |= {
     "gate_up": ("gate", "up"),
 }
 
-# Matrix -> the norm whose output it takes, where it has one.
-_NORM_BEFORE = {"qkv": "attn_norm", "gate_up": "ffn_norm"}
-# Types whose rows can be looked at in place.
-_PLAIN = ("F32", "F16", "BF16")
 # Endings of tensors that belong to scaled 8-bit weights.
 _SCALES = ("_scale", "_scale_inv", "_scale_2", ".scales")
 
 
-def _roles(family: Family) -> dict[str, tuple[str, ...]]:
+def roles_of(family: Family) -> dict[str, tuple[str, ...]]:
     """Return what each field of LayerWeights is made of: itself, where a file has it whole."""
     return {f: (f,) if f in family.layer else stack for f, stack in _STACKS.items()}
 
@@ -176,7 +167,7 @@ def part_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     roles = [role for role in family.model if not (role == "head" and config.tie_word_embeddings)]
     shapes = {role: shape(family.model, (role,)) for role in roles}
     for i in range(config.n_layers):
-        for field, stack in _roles(family).items():
+        for field, stack in roles_of(family).items():
             if stack[0] in family.layer:
                 dims = shape(family.layer, stack)
                 shapes[f"layers.{i}.{field}"] = dims[::-1] if family.transposed else dims
@@ -205,8 +196,9 @@ def needed_bytes(config: ModelConfig, quant: str) -> int:
     return packed_bytes(config, quant) + _WORKING_BYTES
 
 
-def _check_memory(config: ModelConfig, quant: str) -> None:
-    needed, free = needed_bytes(config, quant), available_memory()
+def check_memory(config: ModelConfig, quant: str, *, extra: int = 0) -> None:
+    """Raise MemoryError, which says what would fit, when the model and `extra` bytes won't."""
+    needed, free = needed_bytes(config, quant) + extra, available_memory()
     if needed > free:
         fits = next((q for q in ("q8", "q4") if needed_bytes(config, q) <= free), None)
         raise MemoryError(
@@ -218,42 +210,6 @@ def _check_memory(config: ModelConfig, quant: str) -> None:
 def _some(names: list[str]) -> str:
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return f"tensors {', '.join(map(repr, names[:3]))}{more}:"
-
-
-def load_weights(tensors: Mapping[str, Tensor], config: ModelConfig, quant: str = "q8") -> Weights:
-    """Pack the weights of a model, giving back the file's pages layer by layer.
-
-    Parameters
-    ----------
-    tensors : mapping
-        From `pyqtf.formats.open_folder`.
-    config : ModelConfig
-        From `resolve_tied`.
-    quant : {"q8", "q4", "f32"}
-        How matrices are stored.
-
-    Raises
-    ------
-    FormatError
-        As `check_tensors`, or a weight is NaN or infinite.
-    MemoryError
-        The packed weights won't fit into the memory that is free: said before any is read.
-    """
-    check_tensors(tensors, config)
-    _check_memory(config, quant)
-    loader = _Loader(tensors, config, quant)
-    embed = loader.matrix("embed")
-    roles = FAMILIES[config.family].model
-    return Weights(
-        embed=embed,
-        positions=loader.matrix("positions") if "positions" in roles else None,
-        head=embed if config.tie_word_embeddings else loader.matrix("head"),
-        norm=loader.vector("norm"),
-        norm_bias=loader.vector("norm_bias") if "norm_bias" in roles else None,
-        head_bias=loader.vector("head_bias") if "head_bias" in roles else None,
-        layers=tuple(loader.layer(i) for i in range(config.n_layers)),
-        fingerprint=loader.digest.hexdigest(),
-    )
 
 
 def assemble(parts: Mapping[str, Any], config: ModelConfig, fingerprint: str) -> Weights:
@@ -272,139 +228,3 @@ def assemble(parts: Mapping[str, Any], config: ModelConfig, fingerprint: str) ->
         head_bias=parts.get("head_bias"),
         fingerprint=fingerprint,
     )
-
-
-class _Loader:
-    def __init__(self, tensors: Mapping[str, Tensor], config: ModelConfig, quant: str) -> None:
-        self._tensors = tensors
-        self._config = config
-        self._family = FAMILIES[config.family]
-        self._quant = quant
-        self._arena = Arena()
-        self.digest = Digest()
-        self.digest.add_text(json.dumps(asdict(config), sort_keys=True))
-
-    def layer(self, i: int) -> LayerWeights:
-        """Pack layer i; what the family doesn't have is None."""
-        facts = self._family.layer
-        parts: dict[str, Any] = {}
-        scales: dict[str, NDArray[np.float32]] = {}
-        for field, roles in _roles(self._family).items():
-            if roles[0] not in facts:
-                parts[field] = None
-            elif len(facts[roles[0]][1]) == 1:
-                parts[field] = self.vector(*roles, i=i)
-            else:
-                norm = _NORM_BEFORE.get(field, "")
-                even = self._even(parts.get(norm), parts.get(f"{norm}_bias"), roles, i)
-                if even is not None:
-                    scales[_NORM_BEFORE[field]] = even
-                parts[field] = self.matrix(
-                    *roles, i=i, transposed=self._family.transposed, column_scales=even
-                )
-        for field, even in scales.items():
-            for name in (field, f"{field}_bias"):
-                parts[name] = None if parts[name] is None else parts[name] / even
-        return LayerWeights(**parts)
-
-    def _even(
-        self,
-        norm: NDArray[np.float32] | None,
-        bias: NDArray[np.float32] | None,
-        roles: Sequence[str],
-        i: int,
-    ) -> NDArray[np.float32] | None:
-        """Return scales that move outlier channels from a norm into the matrices behind it."""
-        tensors = [self._find(role, i) for role in roles]
-        # The columns of [in, out] matrices are another axis: left alone.
-        if norm is None or self._family.transposed:
-            return None
-        if part_quant(roles[0], tensors[0].shape[1], self._quant) == "f32":
-            return None
-        if any(tensor.dtype not in _PLAIN for tensor in tensors):
-            return None
-        sizes = norm if bias is None else np.hypot(norm, bias)
-        return column_scales(sizes, [tensor.array() for tensor in tensors])
-
-    def _find(self, role: str, i: int) -> Tensor:
-        name, _ = self._family.layer.get(role) or self._family.model[role]
-        return self._tensors[name.format(i)]
-
-    def _rows(self, role: str, part: Tensor) -> Iterable[NDArray[Any]]:
-        """Yield the rows of a tensor in the decoder's order."""
-        if not (self._family.qkv_by_head and role in ("qkv", "qkv_bias")):
-            return part.row_blocks()
-        c = self._config
-        starts = np.arange(0, c.qkv_size, c.head_dim).reshape(c.n_heads, 3).T
-        return (part.rows(int(start), int(start) + c.head_dim) for start in starts.flat)
-
-    def matrix(
-        self,
-        *roles: str,
-        i: int = 0,
-        transposed: bool = False,
-        column_scales: NDArray[np.float32] | None = None,
-    ) -> _core.Matrix:
-        """Pack one or more tensors one below the other."""
-        parts = [self._find(role, i) for role in roles]
-        try:
-            for part in parts:
-                self.digest.add(part.name, part.stored())
-            rows: Iterable[NDArray[Any]] = chain.from_iterable(map(self._rows, roles, parts))
-            shape = (sum(part.shape[0] for part in parts), parts[0].shape[1])
-            if transposed:
-                rows = turned = [np.ascontiguousarray(part.array().T) for part in parts]
-                shape = (sum(map(len, turned)), turned[0].shape[1])
-            quant = part_quant(roles[0], shape[1], self._quant)
-            group = _group(parts, quant, shape[1])
-            memory = self._arena.take(matrix_bytes(shape, quant, group))
-            return _core.pack(rows, quant, group, shape, column_scales, memory=memory)
-        except ValueError:
-            for part in parts:
-                _check_finite(part)
-            raise
-        finally:
-            for part in parts:
-                part.release()
-
-    def vector(self, *roles: str, i: int = 0) -> NDArray[np.float32]:
-        """Widen one or more vectors to float32, one after the other."""
-        parts = [self._find(role, i) for role in roles]
-        for part in parts:
-            _check_finite(part)
-            self.digest.add(part.name, part.stored())
-        blocks = chain.from_iterable(map(self._rows, roles, parts))
-        values = np.concatenate([_widen(block).ravel() for block in blocks])
-        if roles[0].endswith("norm"):
-            values += np.float32(self._family.norm_offset)
-        return values
-
-
-def _widen(array: NDArray[Any]) -> NDArray[np.float32]:
-    """Return float32; uint16 holds bfloat16, the upper half of a float32."""
-    if array.dtype == np.uint16:
-        return (array.astype(np.uint32) << 16).view(np.float32)
-    return array.astype(np.float32)
-
-
-def _group(parts: Sequence[Tensor], quant: str, columns: int) -> int:
-    """Return how many weights share a scale: in q8 as in the file, if that is 8-bit already."""
-    if quant == "q8" and all(part.dtype == "Q8_0" for part in parts):
-        return 32
-    return group_of(columns, quant)
-
-
-def _check_finite(tensor: Tensor) -> None:
-    done = 0
-    for rows in tensor.row_blocks():
-        flat = rows.reshape(-1)
-        for start in range(0, flat.size, 2**20):
-            block = _widen(flat[start : start + 2**20])
-            bad = np.flatnonzero(~np.isfinite(block))
-            if bad.size:
-                at = np.unravel_index(done + start + int(bad[0]), tensor.shape)
-                raise FormatError(
-                    f"{tensor.file.path}: tensor {tensor.name!r} holds {block[bad[0]]} at "
-                    f"{[int(n) for n in at]}; weights must be finite"
-                )
-        done += flat.size
