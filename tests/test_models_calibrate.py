@@ -184,7 +184,7 @@ def test_results_are_not_mixed(model, plain, tmp_path):
     with pytest.raises(ValueError, match="is there twice"):
         pyqtf.summarise(pd.concat(tables))
     halves = [tables[0][:2], tables[1][2:]]
-    with pytest.raises(ProtocolMismatchError, match="calibration is 12 texts .* and none"):
+    with pytest.raises(ProtocolMismatchError, match=r"calibration is 12 texts .* and none"):
         pyqtf.summarise(pd.concat(halves))
     with pytest.raises(ValueError, match="two models are named"):
         pyqtf.evaluate([model, plain], HELD_OUT[:3], progress=False)
