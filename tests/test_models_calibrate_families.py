@@ -52,6 +52,37 @@ def test_the_calibrated_model_reads_as_it_was_calibrated(folder, texts, monkeypa
         assert np.array_equal(last, hidden)
 
 
+def test_gaps_are_what_products_and_hidden_states_lack(folder, texts, monkeypatch):
+    """Before a post-norm, which changes a product's size, only the product counts."""
+    post_normed = pyqtf.load(folder, quant="f32").config.family in ("olmo2", "gemma2", "gemma3")
+    met, checked = [], []
+    enter = calibrate._Stream.input
+
+    def watched(stream, name, i, layer):
+        met.append((name, stream, enter(stream, name, i, layer)))
+        return met[-1][2]
+
+    class Watched(calibrate.Problem):
+        def add(self, x, gap):
+            (name, ours, mine), (_, true, theirs) = met[-2:]
+            assert x is mine
+            if name in ("qkv", "gate_up"):
+                assert np.array_equal(gap, theirs - mine)
+            else:
+                expected = (theirs - mine).astype(np.float64) @ self._weights.T
+                expected += 0 if post_normed else true.x - ours.x
+                np.testing.assert_allclose(gap, expected, rtol=0, atol=1e-4)
+            checked.append((name, np.abs(gap).max() > 0))
+            super().add(x, gap)
+
+    monkeypatch.setattr(calibrate._Stream, "input", watched)
+    monkeypatch.setattr(calibrate, "Problem", Watched)
+    pyqtf.load(folder, quant="q4", calibration=texts, progress=False)
+    assert checked[0] == checked[1] == ("qkv", False)  # nothing is rounded yet
+    assert all(differs for name, differs in checked if name in ("o", "down"))
+    assert [name for name, _ in checked[::2]] == 2 * ["qkv", "o", "gate_up", "down"]
+
+
 def test_it_is_nearer_to_the_exact_model(folder, texts):
     exact = pyqtf.load(folder, quant="f32")
     calibrated = pyqtf.load(folder, quant="q4", calibration=texts, progress=False)

@@ -146,6 +146,14 @@ def test_dead_columns(dead):
         assert np.array_equal(_core.packed(matrix)[0], _core.packed(plain(w))[0])
 
 
+@pytest.mark.parametrize(("inputs", "gaps"), [(1e20, 1.0), (1e10, 1e30)])
+def test_what_overflows_is_refused(inputs, gaps):
+    w = RNG(10).standard_normal((3, 70)).astype(np.float32)
+    x, gap = np.full((5, 70), inputs, np.float32), np.full((5, 3), gaps, np.float32)
+    with pytest.raises(ValueError, match="hidden states overflow"):
+        solve(w, x, gap)
+
+
 def test_zero_weights_stay_zero():
     x = correlated(RNG(8), 300, 96, 20)
     w = np.zeros((33, 96), np.float32)

@@ -91,8 +91,16 @@ class Problem:
         self._n_tokens += len(x)
 
     def solve(self, memory: NDArray[np.uint8]) -> _core.Matrix:
-        """Round the matrix into memory of its size. The sums are used up."""
+        """Round the matrix into memory of its size. The sums are used up.
+
+        Raises
+        ------
+        ValueError
+            The inputs or gaps were not finite, or overflow when they are squared.
+        """
         factor, y = self._hessian, self._cross
+        if not all(np.isfinite(part).all() for part in (*factor, *y)):
+            raise ValueError("the model's hidden states overflow: its weights are damaged")
         _damp(factor, self._n_tokens)
         cholesky(factor)
         if self._gap_of == "inputs":
