@@ -61,6 +61,7 @@ PREPARED = ("ctranslate2", "openvino", "llama.cpp")
 ISA_SETTINGS = {
     "baseline": {},
     "avx512vnni": {},
+    "avx512bf16": {},
     "avx2": {
         "ONEDNN_MAX_CPU_ISA": "AVX2",
         "ATEN_CPU_CAPABILITY": "avx2",

@@ -3,7 +3,8 @@
     python benchmarks/quality_cache.py stories-3m stories-500k
 
 prints a Markdown table. Weights are float32, so that the cache makes all the difference; keys and
-values of every token are read back from it, the token's own included.
+values of every token are read back from it, the token's own included; with bf16, queries and
+attention weights are rounded too.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def main() -> None:
     print(_HEADER)
     for name in args.models:
         model = pyqtf.load(name, quant="f32")
-        for dtype in ("f16", "q8"):
+        for dtype in ("f16", "bf16", "q8"):
             done = compare_models(model, WithCache(model, dtype), stories)
             change = done.difference
             print(

@@ -93,7 +93,9 @@ def attention(
     k_scales: _F32 | None = None,
     v_scales: _F32 | None = None,
 ) -> _F32: ...
-def quantise_heads(x: _F32, out: NDArray[np.int8], scales: _F32, /) -> None: ...
+def quantise_heads(
+    x: _F32, out: NDArray[np.int8] | NDArray[np.uint16], scales: _F32 | None = None, /
+) -> None: ...
 def attention_weights(
     q: _F32,
     k: _F32,

@@ -30,7 +30,7 @@ os.environ["PYTHONPATH"] = str(Path(_core.__file__).parent.parent)
 # No test asks the real hub; those that ask one of their own do it in a child.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-ISAS = ["baseline", "avx2", "avxvnni", "avx512vnni"]
+ISAS = ["baseline", "avx2", "avxvnni", "avx512vnni", "avx512bf16"]
 ISA_SKIP = "this processor or build lacks"
 
 

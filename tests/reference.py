@@ -325,6 +325,39 @@ def attention(q, k, v, scale, causal, mask=None, window=0, softcap=0.0):
     return np.einsum("hij,hjd->hid", weights, np.repeat(v.astype(np.float64), group, axis=0))
 
 
+def round_bf16(x):
+    """The nearest bfloat16, halves to even, as float32; 0 for magnitudes below 2^-56."""
+    mantissa, exponent = np.frexp(np.asarray(x, np.float32).astype(np.float64))
+    nearest = np.ldexp(np.rint(np.ldexp(mantissa, 8)), exponent - 8)
+    return np.where(np.abs(x) < 2.0**-56, 0.0, nearest).astype(np.float32)
+
+
+def attention_bf16(q, k, v, scale, causal, window=0, softcap=0.0, tile=64):
+    """As `attention`, with q, k, v and the weights of each tile of keys rounded to bfloat16."""
+    group = q.shape[0] // k.shape[0]
+    k, v = (np.repeat(round_bf16(x).astype(np.float64), group, axis=0) for x in (k, v))
+    unit = 1 / softcap if softcap else np.log2(np.e)
+    rows = round_bf16(q * np.float32(np.float32(scale) * unit)).astype(np.float64)
+    scores = np.einsum("hid,hjd->hij", rows, k)
+    if softcap:
+        scores = softcap * np.log2(np.e) * np.tanh(scores)
+    if causal:
+        last = np.arange(q.shape[1])[:, None] + k.shape[1] - q.shape[1]
+        keys = np.arange(k.shape[1])
+        scores[:, (keys > last) | (keys <= last - (window or k.shape[1]))] = -np.inf
+    top = np.full((*q.shape[:2], 1), -np.inf)
+    out, total = np.zeros(q.shape), np.zeros(top.shape)
+    for at in range(0, k.shape[1], tile):
+        part = scores[:, :, at : at + tile]
+        before, top = top, np.maximum(top, part.max(axis=2, keepdims=True))
+        base = np.where(np.isfinite(top), top, 0.0)
+        weights = round_bf16(np.exp2(part - base)).astype(np.float64)
+        factor = np.exp2(before - base)
+        out = factor * out + weights @ v[:, at : at + tile]
+        total = factor * total + weights.sum(axis=2, keepdims=True)
+    return out / total
+
+
 def cross_entropy(logits, targets, top_k):
     """Of float64 logits [T, V]: nll, rank, entropy, top_ids, top_logprobs."""
     top = logits.max(-1, keepdims=True)

@@ -27,15 +27,16 @@ def test_figures_hang_together(result):
         shares = row["shares_of_f32_limit"]
         assert 0 < min(shares) <= row["share_of_f32_limit"] <= max(shares)
         assert row["seconds_per_token"] > 0
-    prefill = result["prefill"]
-    assert prefill["tokens"] == 8192
-    assert prefill["ratio"] == pytest.approx(
-        prefill["tokens_per_second"] / prefill["short_tokens_per_second"]
-    )
+    assert [row["cache"] for row in result["prefill"]] == ["f32", "bf16"]
+    for row in result["prefill"]:
+        assert row["tokens"] == 8192
+        assert row["ratio"] == pytest.approx(
+            row["tokens_per_second"] / row["short_tokens_per_second"]
+        )
     rows = result["long_decode"]
-    assert [row["cache"] for row in rows] == ["f32", "f16", "q8"]
+    assert [row["cache"] for row in rows] == ["f32", "f16", "bf16", "q8"]
     # Of 2 layers, keys and values, 2 heads: 16 numbers and for q8 one scale.
-    assert [row["bytes"] for row in rows] == [8192 * 8 * n for n in (64, 32, 20)]
+    assert [row["bytes"] for row in rows] == [8192 * 8 * n for n in (64, 32, 32, 20)]
     for row in rows:
         assert len(row["ratios"]) == 8 and row["tokens_per_second"] > 0
         assert min(row["ratios"]) <= row["ratio"] <= max(row["ratios"])
@@ -50,7 +51,7 @@ def test_figures_hang_together(result):
 
 def test_report_has_every_figure(result):
     text = bench.render(result)
-    words = ("tiny with random weights, q8", "of the limit", "memory read (", "prefill 8,192 ")
+    words = ("tiny with random weights, q8", "of the limit", "memory read (", "prefill 8,192, bf16 ")
     for part in (
         *words,
         "decode at 8,192, q8 ",
@@ -62,7 +63,7 @@ def test_report_has_every_figure(result):
 
 
 def test_report_without_a_long_text(result):
-    text = bench.render({**result, "prefill": None, "long_decode": []})
+    text = bench.render({**result, "prefill": [], "long_decode": []})
     assert "prefill" not in text and "decode at" not in text and "text of 8,192 " in text
 
 

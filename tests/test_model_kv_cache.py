@@ -13,7 +13,7 @@ from test_kernels_attention import alone, normal, qkv
 import pyqtf
 from pyqtf import _core
 
-DTYPES = ["f32", "f16", "q8"]
+DTYPES = ["f32", "f16", "bf16", "q8"]
 SIZES = {
     "hidden_size": 40, "intermediate_size": 72, "num_attention_heads": 4,
     "num_key_value_heads": 2, "head_dim": 18, "vocab_size": 259, "max_position_embeddings": 700,
@@ -37,6 +37,10 @@ def sliding(tmp_path_factory):
 
 def stored(x, dtype):
     """Keys or values [n, heads, head_dim] as the core takes them: numbers, scales."""
+    if dtype == "bf16":
+        halves = np.empty(x.shape, np.uint16)
+        _core.quantise_heads(x, halves)
+        return halves, None
     if dtype != "q8":
         return x.astype({"f32": np.float32, "f16": np.float16}[dtype]), None
     out = np.empty(x.shape, np.int8)
@@ -48,6 +52,20 @@ def stored(x, dtype):
 def attend(q, k, v, **options):
     (k, k_scales), (v, v_scales) = k, v
     return alone(q, k, v, k_scales=k_scales, v_scales=v_scales, **options)
+
+
+def assert_same_bits(call):
+    """What instruction sets with a fused multiply-add give, which must be one result."""
+    names = [name for name in _core.cpu_info()["available"] if name != "baseline"]
+    if "avx512vnni" not in names:
+        pytest.skip("this processor or build lacks avx512vnni")
+    before = _core.cpu_info()["isa"]
+    results = set()
+    for name in names:
+        _core.use_isa(name)
+        results.add(call().tobytes())
+    _core.use_isa(before)
+    assert len(results) == 1
 
 
 @pytest.mark.parametrize("head_dim", [1, 8, 15, 16, 31, 32, 33, 48, 64, 80, 128])
@@ -100,16 +118,8 @@ def test_one_query_at_a_time_has_the_bits_of_the_whole(isa, dtype, group):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("nq", [1, 50])
 def test_avx2_and_avx512_give_the_same_bits(dtype, nq):
-    if "avx512vnni" not in _core.cpu_info()["available"]:
-        pytest.skip("this processor or build lacks avx512vnni")
     q, k, v = qkv(1, nq, 250, 14, 2, 64)
-    before = _core.cpu_info()["isa"]
-    results = []
-    for name in ("avx2", "avx512vnni"):
-        _core.use_isa(name)
-        results.append(attend(q, stored(k, dtype), stored(v, dtype)).tobytes())
-    _core.use_isa(before)
-    assert results[0] == results[1]
+    assert_same_bits(lambda: attend(q, stored(k, dtype), stored(v, dtype)))
 
 
 def test_heads_may_lie_apart(isa):
@@ -142,7 +152,7 @@ def test_a_text_in_any_pieces_gives_the_same_bits(dtype, name, data, request):
         assert model.logits(ids).tobytes() == whole.tobytes()
 
 
-@pytest.mark.parametrize("dtype", ["f16", "q8"])
+@pytest.mark.parametrize("dtype", ["f16", "bf16", "q8"])
 def test_threads_do_not_change_a_bit(dtype, model):
     ids = np.random.default_rng(0).integers(0, 259, 300)
     before = _core.get_num_threads()
@@ -164,9 +174,9 @@ def test_fewer_bits_are_near_and_take_less_memory(model):
         dtype: np.abs(model.logits(ids, cache=cache) - exact).max() / exact.std()
         for dtype, cache in caches.items()
     }
-    assert errors["f32"] == 0 < errors["f16"] < 1e-2 < errors["q8"] < 0.2
+    assert errors["f32"] == 0 < errors["f16"] < errors["bf16"] / 4 < 1e-2 < errors["q8"] < 0.2
     # Of 2 layers, keys and values, 2 heads: 18 numbers and for q8 one scale.
-    head_bytes = {"f32": 18 * 4, "f16": 18 * 2, "q8": 18 + 4}
+    head_bytes = {"f32": 18 * 4, "f16": 18 * 2, "bf16": 18 * 2, "q8": 18 + 4}
     for dtype, cache in caches.items():
         assert cache.bytes_per_token == 2 * 2 * 2 * head_bytes[dtype]
         assert cache.nbytes == 200 * cache.bytes_per_token
@@ -214,12 +224,17 @@ def test_a_text_is_written_behind_what_was_read(model):
 
 
 def test_what_can_not_be_stored_is_said(model):
-    with pytest.raises(ValueError, match="dtype: expected one of f32, f16, q8, got 'q4'"):
+    with pytest.raises(ValueError, match="dtype: expected one of f32, f16, bf16, q8, got 'q4'"):
         pyqtf.KVCache(model.config, "q4")
     shape = 3, model.config.n_kv_heads, model.config.head_dim
     large = np.full(shape, 7e4, np.float32)
-    with pytest.raises(ValueError, match='above 65504: use dtype="q8" or "f32"'):
+    with pytest.raises(ValueError, match='above 65504: use dtype="bf16" or "f32"'):
         pyqtf.KVCache(model.config, "f16").append(0, large, large)
+    pyqtf.KVCache(model.config, "bf16").append(0, large, large)
+    for bad in (np.nan, -np.inf, 3.4e38):  # which is rounded to infinity
+        large[1, 1, 5] = bad
+        with pytest.raises(ValueError, match="x: expected finite numbers"):
+            pyqtf.KVCache(model.config, "bf16").append(0, large, large)
     large[1, 1, 5] = np.nan
     with pytest.raises(ValueError, match="x: expected finite numbers"):
         pyqtf.KVCache(model.config, "q8").append(0, large, large)

@@ -1,7 +1,7 @@
-"""Show that the inner loops of the matrix products keep everything in registers.
+"""Show that the inner loops of matrix products and attention keep everything in registers.
 
 Run it on a built tree: ``python tools/check_spills.py [pyqtf/_core….so]``. It disassembles the core
-with objdump, finds the innermost loops of each matrix kernel that multiply and add, and fails when
+with objdump, finds the innermost loops of each kernel that multiply and add, and fails when
 one of them touches the stack: an accumulator or a pointer that the compiler had to spill.
 """
 
@@ -21,6 +21,8 @@ WORK = {
     "qtf_gemm_q4__avxvnni": "vpdpbusd",
     "qtf_gemm_q8__avx2": "vpmaddwd",
     "qtf_gemm_f32__avx2": "vfmadd",
+    "qtf_attention_tile__avx512bf16": "vdpbf16ps",
+    "qtf_attention_few__avx512bf16": "vdpbf16ps",
 }
 LINE = re.compile(r"^\s*([0-9a-f]+):\t(\S+)\s*(.*)$")
 

@@ -90,15 +90,49 @@ static ptrdiff_t row_offset(const qtf_attention_args *args, const attention_task
     return query * stride + (task->kv_head * group + row % group) * args->head_dim;
 }
 
-/* Write the task's queries, times scale, one behind the other: few rows are not laid in lanes. */
-static void load_few(const attention_job *job, const attention_task *task, float scale,
-                     const qtf_attention_rows *state, float *out) {
-    const qtf_attention_args *args = job->args;
-    for (int64_t r = 0; r < state->n; r++) {
-        const float *q = args->q + row_offset(args, task, r, args->q_stride);
-        for (int64_t d = 0; d < state->head_dim; d++) {
-            out[r * state->width + d] = q[d] * scale;
+/* Whether the kernels in use read bfloat16 in words of two. */
+static bool in_pairs(const attention_job *job) {
+    return job->args->k.type == QTF_KV_BF16 && job->kernels->bf16.tile;
+}
+
+/* Numbers of a head in one word of the kernels. */
+static int64_t words_of(const attention_job *job, int64_t head_dim) {
+    return in_pairs(job) ? ceil_div(head_dim, 2) : head_dim;
+}
+
+/* Write a query, times scale, as floats or words; halves [head_dim] is to work in. */
+static void load_query(const attention_job *job, const float *q, float scale, uint16_t *halves,
+                       float *out) {
+    const qtf_kernels *kernels = job->kernels;
+    int head_dim = (int)job->args->head_dim;
+    if (job->args->k.type != QTF_KV_BF16) {
+        for (int d = 0; d < head_dim; d++) {
+            out[d] = q[d] * scale;
         }
+        return;
+    }
+    kernels->round_bf16(q, scale, head_dim, halves);
+    if (in_pairs(job)) {
+        kernels->bf16.pair_keys(halves, 0, 1, head_dim, out, 0);
+    } else {
+        kernels->gemm.widen_bf16(halves, out, head_dim);
+    }
+}
+
+/* Write up to 16 of the task's queries one behind the other. */
+static void load_queries(const attention_job *job, const attention_task *task, int64_t first,
+                         int64_t n, float scale, int64_t width, uint16_t *halves, float *out) {
+    const qtf_attention_args *args = job->args;
+    const float *q[LANES];
+    for (int64_t r = 0; r < n; r++) {
+        q[r] = args->q + row_offset(args, task, first + r, args->q_stride);
+        /* Waiting for one line after the other costs more than the work itself. */
+        for (int64_t d = 0; d < args->head_dim; d += 16) {
+            __builtin_prefetch(q[r] + d);
+        }
+    }
+    for (int64_t r = 0; r < n; r++) {
+        load_query(job, q[r], scale, halves, out + r * width);
     }
 }
 
@@ -112,16 +146,16 @@ static void load_rows(const attention_job *job, const attention_task *task, int6
     int64_t group = args->n_heads / args->n_kv_heads, padded = ceil_div(rows, LANES) * LANES;
     double unit = args->softcap > 0.0f ? 1.0 / (double)args->softcap : LOG2_E;
     float scale = (float)(args->scale * unit);
+    uint16_t *halves = (uint16_t *)(void *)w->keys; /* no keys are there yet */
     if (rows <= QTF_FEW_ROWS) {
-        load_few(job, task, scale, state, w->q);
+        load_queries(job, task, 0, rows, scale, state->width, halves, w->q);
     } else {
         for (int64_t r = 0; r < padded; r += LANES) {
-            const float *q[LANES];
-            int n = (int)min64(LANES, rows - r);
-            for (int i = 0; i < n; i++) {
-                q[i] = args->q + row_offset(args, task, r + i, args->q_stride);
-            }
-            job->kernels->attention_load(q, n, state->head_dim, scale, w->q + r * state->width);
+            int64_t n = min64(LANES, rows - r);
+            load_queries(job, task, r, n, scale, state->width, halves, w->k);
+            job->kernels->attention_load(w->k, state->width, (int)n,
+                                         (int)words_of(job, state->head_dim),
+                                         w->q + r * state->width);
         }
     }
     for (int64_t r = 0; r < padded; r++) {
@@ -161,6 +195,27 @@ static void store_few(const attention_job *job, const attention_task *task,
     }
 }
 
+/* Take one tile of n keys from key start of the sequence on into the rows. */
+static void attend_tile(const attention_job *job, const qtf_attention_rows *state, int64_t row,
+                        int64_t n, int64_t head, int64_t start, workspace *w, bool few) {
+    const qtf_attention_args *args = job->args;
+    const qtf_kernels *kernels = job->kernels;
+    int64_t head_dim = args->head_dim, width = state->width;
+    if (in_pairs(job)) {
+        qtf_kv_pairs(&args->k, row, n, head, head_dim, false, w->k, width);
+        qtf_kv_pairs(&args->v, row, n, head, head_dim, true, w->v, width);
+        (few ? kernels->bf16.few : kernels->bf16.tile)(state, w->k, width, w->v, width, start);
+        return;
+    }
+    /* Rows that lie apart crowd into a few sets of the first cache: many queries read copies. */
+    ptrdiff_t k_stride, v_stride;
+    const float *k = qtf_kv_rows(&args->k, row, n, head, head_dim, few, w->k, width, &k_stride);
+    const float *v = qtf_kv_rows(&args->v, row, n, head, head_dim, few && head_dim == width, w->v,
+                                 width, &v_stride);
+    (few ? kernels->attention_few : kernels->attention_tile)(state, k, k_stride, v, v_stride,
+                                                             start);
+}
+
 static void attention_task_run(void *context, int64_t index) {
     attention_job *job = context;
     const qtf_attention_args *args = job->args;
@@ -178,6 +233,7 @@ static void attention_task_run(void *context, int64_t index) {
                                 .head_dim = (int)head_dim,
                                 .width = (int)width,
                                 .softcap = (float)(args->softcap * LOG2_E),
+                                .bf16 = args->k.type == QTF_KV_BF16,
                                 .first_visible = w.first,
                                 .n_visible = w.end,
                                 .q = w.q,
@@ -191,19 +247,12 @@ static void attention_task_run(void *context, int64_t index) {
     int64_t start = w.first[0] / QTF_KEY_TILE * QTF_KEY_TILE;
     for (; start < n_keys; start += QTF_KEY_TILE) {
         int64_t row = first_key + start, n = min64(QTF_KEY_TILE, n_keys - start);
-        ptrdiff_t k_stride, v_stride;
         if (few) {
             int64_t next = min64(QTF_KEY_TILE, n_keys - start - n);
             qtf_kv_prefetch(&args->k, row + n, next, head, head_dim);
             qtf_kv_prefetch(&args->v, row + n, next, head, head_dim);
         }
-        /* Rows that lie apart crowd into a few sets of the first cache: many queries read copies.
-         */
-        const float *k = qtf_kv_rows(&args->k, row, n, head, head_dim, few, w.k, width, &k_stride);
-        const float *v = qtf_kv_rows(&args->v, row, n, head, head_dim, few && head_dim == width,
-                                     w.v, width, &v_stride);
-        (few ? job->kernels->attention_few : job->kernels->attention_tile)(&state, k, k_stride, v,
-                                                                           v_stride, start);
+        attend_tile(job, &state, row, n, head, start, &w, few);
     }
     if (few) {
         store_few(job, task, &state);
@@ -240,7 +289,8 @@ static int64_t make_tasks(const qtf_attention_args *args, attention_task *tasks)
 static bool is_valid(const qtf_attention_args *args) {
     return args->n_kv_heads >= 1 && args->n_heads >= 1 && args->n_heads % args->n_kv_heads == 0 &&
            args->head_dim >= 1 && args->head_dim <= QTF_MAX_HEAD_DIM && args->window >= 0 &&
-           (args->causal || args->window == 0) && args->softcap >= 0.0f;
+           (args->causal || args->window == 0) && args->softcap >= 0.0f &&
+           (args->k.type == QTF_KV_BF16) == (args->v.type == QTF_KV_BF16);
 }
 
 qtf_status qtf_attention(const qtf_attention_args *args) {

@@ -3,10 +3,17 @@
  * over key tiles: the matrix of weights is never in memory.
  *
  * Numeric contract: keys are taken in tiles of QTF_KEY_TILE counted from the sequence's first key,
- * a score is one chain of fused multiply-adds over ascending head_dim, an output one over ascending
- * keys. Tiles that a query doesn't see add nothing, not even a rounding. So a query's result
- * depends on itself and the keys that it sees alone: not on the batch, the thread count, other
- * queries, or which call put the earlier keys there.
+ * a score is one chain of fused multiply-adds over ascending head_dim, a tile's part of an output
+ * one over its ascending keys, and factor * output + part is fused. Tiles that a query doesn't see
+ * add nothing, not even a rounding. So a query's result depends on itself and the keys that it sees
+ * alone: not on the batch, the thread count, other queries, or which call put the earlier keys
+ * there.
+ *
+ * With keys and values in bfloat16, queries times scale * log2(e) (scale / softcap with one) and
+ * the weights exp2(score - largest score so far) are rounded as core/kvcache.h says before they
+ * are multiplied, and it is the rounded weights that a softmax is divided by. A product of two such
+ * numbers is exact, so the chains are those of any other type, and instructions that take two
+ * numbers at a time give the same bits.
  */
 #ifndef QTF_ATTENTION_H
 #define QTF_ATTENTION_H
@@ -41,9 +48,10 @@ enum { QTF_MAX_HEAD_DIM = 1024 };
 
 /*
  * QTF_BAD_ARGUMENT when n_heads is not a multiple of n_kv_heads, head_dim is not in
- * 1 … QTF_MAX_HEAD_DIM, window is negative or not causal, softcap is negative, or a query would see
- * no key. Parallel: key tiles that no query of a task sees are skipped. A NaN or infinity in what a
- * query sees makes its result NaN, and one in a hidden value may reach it.
+ * 1 … QTF_MAX_HEAD_DIM, window is negative or not causal, softcap is negative, one of k and v alone
+ * is bfloat16, or a query would see no key. Parallel: key tiles that no query of a task sees are
+ * skipped. A NaN or infinity in what a query sees makes its result NaN, and one in a hidden value
+ * may reach it.
  */
 qtf_status qtf_attention(const qtf_attention_args *args);
 

@@ -16,10 +16,10 @@
 #endif
 
 static const char *const isa_names[QTF_ISA_COUNT] = {
-    [QTF_ISA_BASELINE] = "baseline",   [QTF_ISA_AVX2] = "avx2",
-    [QTF_ISA_AVXVNNI] = "avxvnni",     [QTF_ISA_AVX512VNNI] = "avx512vnni",
-    [QTF_ISA_NEON] = "neon",           [QTF_ISA_NEON_DOTPROD] = "neon-dotprod",
-    [QTF_ISA_NEON_I8MM] = "neon-i8mm",
+    [QTF_ISA_BASELINE] = "baseline",         [QTF_ISA_AVX2] = "avx2",
+    [QTF_ISA_AVXVNNI] = "avxvnni",           [QTF_ISA_AVX512VNNI] = "avx512vnni",
+    [QTF_ISA_AVX512BF16] = "avx512bf16",     [QTF_ISA_NEON] = "neon",
+    [QTF_ISA_NEON_DOTPROD] = "neon-dotprod", [QTF_ISA_NEON_I8MM] = "neon-i8mm",
 };
 
 const char *qtf_isa_name(qtf_isa isa) {
@@ -48,11 +48,17 @@ static bool has(uint32_t reg, uint32_t bits) {
     return (reg & bits) == bits;
 }
 
-bool qtf_cpu_has_avxvnni(void) {
-    enum { AVX_VNNI = 1 << 4 };
+/* Bits of leaf 7, part 1, which older compilers' cpuid.h does not name. */
+static bool has_newer(uint32_t bits) {
     uint32_t a, b, c, d;
     return __get_cpuid_count(7, 0, &a, &b, &c, &d) && a >= 1 &&
-           __get_cpuid_count(7, 1, &a, &b, &c, &d) && has(a, AVX_VNNI);
+           __get_cpuid_count(7, 1, &a, &b, &c, &d) && has(a, bits);
+}
+
+enum { AVX_VNNI = 1 << 4, AVX512_BF16 = 1 << 5 };
+
+bool qtf_cpu_has_avxvnni(void) {
+    return has_newer(AVX_VNNI);
 }
 
 qtf_isa qtf_cpu_best_isa(void) {
@@ -66,7 +72,7 @@ qtf_isa qtf_cpu_best_isa(void) {
     }
     if ((xcr0 & 0xe6) == 0xe6 && has(b, bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL) &&
         has(c, bit_AVX512VNNI)) {
-        return QTF_ISA_AVX512VNNI;
+        return has_newer(AVX512_BF16) ? QTF_ISA_AVX512BF16 : QTF_ISA_AVX512VNNI;
     }
     return qtf_cpu_has_avxvnni() ? QTF_ISA_AVXVNNI : QTF_ISA_AVX2;
 }

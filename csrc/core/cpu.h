@@ -11,13 +11,15 @@ typedef enum {
     QTF_ISA_AVX2,         /* AVX2, FMA, F16C */
     QTF_ISA_AVXVNNI,      /* and 256-bit vpdpbusd, of AVX-VNNI or of AVX-512 VL and VNNI */
     QTF_ISA_AVX512VNNI,   /* AVX-512 F, BW, DQ, VL, VNNI */
+    QTF_ISA_AVX512BF16,   /* and vdpbf16ps */
     QTF_ISA_NEON,         /* every AArch64 */
     QTF_ISA_NEON_DOTPROD, /* sdot */
     QTF_ISA_NEON_I8MM,    /* usmmla, and sdot */
     QTF_ISA_COUNT
 } qtf_isa;
 
-/* "baseline", "avx2", "avxvnni", "avx512vnni", "neon", "neon-dotprod", "neon-i8mm". */
+/* "baseline", "avx2", "avxvnni", "avx512vnni", "avx512bf16", "neon", "neon-dotprod", "neon-i8mm".
+ */
 const char *qtf_isa_name(qtf_isa isa);
 
 /* The isa called name; false if there is none. */

@@ -24,6 +24,9 @@ void qtf_dispatch_init(void) {
 #if QTF_HAVE_AVX512VNNI
         [QTF_ISA_AVX512VNNI] = qtf_fill_avx512vnni,
 #endif
+#if QTF_HAVE_AVX512BF16
+        [QTF_ISA_AVX512BF16] = qtf_fill_avx512bf16,
+#endif
 #if QTF_HAVE_NEON
         [QTF_ISA_NEON] = qtf_fill_neon,
 #endif

@@ -2,26 +2,40 @@
  * Bodies of the attention kernels, compiled once for each instruction set. Lanes are query rows:
  * keys and values are read in place, one number for all lanes, and a softmax never crosses lanes.
  * A file that includes this defines ATTENTION_KEYS and ATTENTION_VECTORS, the register tile of keys
- * (or numbers of a value) times vectors of rows that its registers hold.
+ * (or numbers of a value) times vectors of rows that its registers hold. With ATTENTION_PAIRS, q,
+ * k, v and the weights are words of two bfloat16 numbers (bf16_pairs.h), of neighbours along what
+ * is summed over; without, words are floats.
  */
 #ifndef QTF_ATTENTION_BODY_H
 #define QTF_ATTENTION_BODY_H
 
 #include <float.h>
 
+#include "kernels/bf16_body.h"
 #include "kernels/tanh.h"
 #include "kernels/transpose.h"
 #include "kernels/vec.h"
+#if defined(ATTENTION_PAIRS)
+#include "kernels/bf16_pairs.h"
+enum { WORD_NUMBERS = 2 };
+#else
+#define vf_dot vf_fma
+enum { WORD_NUMBERS = 1 };
+#endif
 
 enum { TILE_ROWS = ATTENTION_VECTORS * VF };
 
+QTF_INLINE int words_of(int numbers) {
+    return (numbers + WORD_NUMBERS - 1) / WORD_NUMBERS;
+}
+
 /*
  * scores[j][row] = q[row] · k[j] for keys j < keys: each one chain of fused multiply-adds over
- * ascending head_dim. Row vector v is q + v * q_stride: [head_dim][16]. keys and vectors are
- * constants where this is expanded, so that the sums stay in registers.
+ * ascending head_dim. Row vector v is q + v * q_stride: [words][16]. keys and vectors are constants
+ * where this is expanded, so that the sums stay in registers.
  */
 QTF_INLINE void score_tile(const int keys, const int vectors, const float *q, ptrdiff_t q_stride,
-                           const float *k, ptrdiff_t k_stride, int head_dim,
+                           const float *k, ptrdiff_t k_stride, int words,
                            float (*scores)[TILE_ROWS]) {
     vf acc[ATTENTION_KEYS][ATTENTION_VECTORS];
     QTF_UNROLL for (int j = 0; j < keys; j++) {
@@ -29,7 +43,7 @@ QTF_INLINE void score_tile(const int keys, const int vectors, const float *q, pt
             acc[j][v] = vf_set1(0.0f);
         }
     }
-    for (int d = 0; d < head_dim; d++) {
+    for (int d = 0; d < words; d++) {
         vf x[ATTENTION_VECTORS];
         QTF_UNROLL for (int v = 0; v < vectors; v++) {
             x[v] = vf_load(q + v * q_stride + VF * d);
@@ -37,7 +51,7 @@ QTF_INLINE void score_tile(const int keys, const int vectors, const float *q, pt
         QTF_UNROLL for (int j = 0; j < keys; j++) {
             vf y = vf_set1(k[j * k_stride + d]);
             QTF_UNROLL for (int v = 0; v < vectors; v++) {
-                acc[j][v] = vf_fma(x[v], y, acc[j][v]);
+                acc[j][v] = vf_dot(x[v], y, acc[j][v]);
             }
         }
     }
@@ -50,18 +64,18 @@ QTF_INLINE void score_tile(const int keys, const int vectors, const float *q, pt
 
 /*
  * out[i][row] = factor[row] * out[i][row] + the sum of p[j][row] * value[j][i] over ascending
- * j < n, for numbers i < numbers of the values. Row vector v is out + v * out_stride.
+ * j < words, for numbers i < numbers of the values. Row vector v is out + v * out_stride.
  */
 QTF_INLINE void value_tile(const int numbers, const int vectors, const float (*p)[TILE_ROWS],
-                           const float *value, ptrdiff_t v_stride, int n, const vf *factor,
+                           const float *value, ptrdiff_t v_stride, int words, const vf *factor,
                            float *out, ptrdiff_t out_stride) {
     vf acc[ATTENTION_KEYS][ATTENTION_VECTORS];
     QTF_UNROLL for (int i = 0; i < numbers; i++) {
         QTF_UNROLL for (int v = 0; v < vectors; v++) {
-            acc[i][v] = vf_mul(factor[v], vf_load(out + v * out_stride + VF * i));
+            acc[i][v] = vf_set1(0.0f);
         }
     }
-    for (int j = 0; j < n; j++) {
+    for (int j = 0; j < words; j++) {
         vf x[ATTENTION_VECTORS];
         QTF_UNROLL for (int v = 0; v < vectors; v++) {
             x[v] = vf_load(p[j] + VF * v);
@@ -69,13 +83,14 @@ QTF_INLINE void value_tile(const int numbers, const int vectors, const float (*p
         QTF_UNROLL for (int i = 0; i < numbers; i++) {
             vf y = vf_set1(value[j * v_stride + i]);
             QTF_UNROLL for (int v = 0; v < vectors; v++) {
-                acc[i][v] = vf_fma(x[v], y, acc[i][v]);
+                acc[i][v] = vf_dot(x[v], y, acc[i][v]);
             }
         }
     }
     QTF_UNROLL for (int i = 0; i < numbers; i++) {
         QTF_UNROLL for (int v = 0; v < vectors; v++) {
-            vf_store(out + v * out_stride + VF * i, acc[i][v]);
+            float *sum = out + v * out_stride + VF * i;
+            vf_store(sum, vf_fma(factor[v], vf_load(sum), acc[i][v]));
         }
     }
 }
@@ -117,24 +132,49 @@ QTF_INLINE void hide_keys(float (*scores)[TILE_ROWS], int n, const visible_keys 
 }
 
 /*
- * The online softmax of 16 rows over n keys: scores in base 2 become exp2(score - max), 0 for those
- * of -inf. Returns what the rows' earlier sums must be multiplied by, exactly 1 where the maximum
- * stays; a row that has seen no key yet keeps its sums of 0.
+ * Scores of n keys become the words of exp2(score - max), 0 for those of -inf, as floats or in
+ * bfloat16. Returns their sum.
  */
-QTF_INLINE vf softmax_tile(float (*scores)[TILE_ROWS], int n, float *max, float *sum) {
+QTF_INLINE vf weights_of_scores(float (*scores)[TILE_ROWS], int n, vf max, bool bf16) {
+    vf total = vf_set1(0.0f);
+#if defined(ATTENTION_PAIRS)
+    (void)bf16; /* always */
+    const vf ones = vf_pair(vf_set1(1.0f), vf_set1(1.0f));
+    if (n % 2) {
+        vf_store(scores[n], vf_set1(-INFINITY));
+    }
+    for (int j = 0; j < n; j += 2) {
+        vf first = vf_exp2(vf_sub(vf_load(scores[j]), max), QTF_BF16_SMALLEST_LOG2);
+        vf second = vf_exp2(vf_sub(vf_load(scores[j + 1]), max), QTF_BF16_SMALLEST_LOG2);
+        vf pair = vf_pair(first, second);
+        vf_store(scores[j / 2], pair);
+        total = vf_dot(pair, ones, total);
+    }
+#else
+    for (int j = 0; j < n; j++) {
+        vf x = vf_sub(vf_load(scores[j]), max);
+        vf p = bf16 ? vf_bf16(vf_exp2(x, QTF_BF16_SMALLEST_LOG2)) : vf_exp2(x, -126.0f);
+        vf_store(scores[j], p);
+        total = vf_add(total, p);
+    }
+#endif
+    return total;
+}
+
+/*
+ * The online softmax of 16 rows over n keys, whose scores become weights. Returns what the rows'
+ * earlier sums must be multiplied by, exactly 1 where the maximum stays; a row that has seen no key
+ * yet keeps its sums of 0.
+ */
+QTF_INLINE vf softmax_tile(float (*scores)[TILE_ROWS], int n, bool bf16, float *max, float *sum) {
     vf before = vf_load(max), m = before;
     for (int j = 0; j < n; j++) {
         m = vf_max(vf_load(scores[j]), m);
     }
     vf_store(max, m);
     m = vf_where_less(m, vf_set1(-FLT_MAX), vf_set1(0.0f), m);
-    vf total = vf_set1(0.0f);
-    for (int j = 0; j < n; j++) {
-        vf p = vf_exp2(vf_sub(vf_load(scores[j]), m));
-        vf_store(scores[j], p);
-        total = vf_add(total, p);
-    }
-    vf factor = vf_exp2(vf_sub(before, m));
+    vf total = weights_of_scores(scores, n, m, bf16);
+    vf factor = vf_exp2(vf_sub(before, m), -126.0f);
     vf_store(sum, vf_add(vf_mul(vf_load(sum), factor), total));
     return factor;
 }
@@ -159,7 +199,7 @@ QTF_INLINE vf weigh_tile(const qtf_attention_rows *rows, int first, float (*scor
         }
     }
     hide_keys(scores, n, &visible);
-    return softmax_tile(scores, n, rows->max + first, rows->sum + first);
+    return softmax_tile(scores, n, rows->bf16, rows->max + first, rows->sum + first);
 }
 
 /* One key tile for the 16 * vectors rows from row0 on. */
@@ -180,7 +220,7 @@ QTF_INLINE void attention_tile_rows(const int vectors, const qtf_attention_rows 
     for (int t = 0, j = 0, next; t < tiles; t++, j = next) {
         next = n * (t + 1) / tiles;
         ATTENTION_SWITCH(next - j, score_tile, vectors, q, stride, k + j * k_stride, k_stride,
-                         head_dim, scores + j)
+                         words_of(head_dim), scores + j)
     }
     vf factor[ATTENTION_VECTORS];
     QTF_UNROLL for (int v = 0; v < vectors; v++) {
@@ -191,7 +231,7 @@ QTF_INLINE void attention_tile_rows(const int vectors, const qtf_attention_rows 
     for (int t = 0, i = 0, next; t < tiles; t++, i = next) {
         next = head_dim * (t + 1) / tiles;
         ATTENTION_SWITCH(next - i, value_tile, vectors, (const float (*)[TILE_ROWS])scores,
-                         value + i, v_stride, n, factor, out + VF * i, stride)
+                         value + i, v_stride, words_of(n), factor, out + VF * i, stride)
     }
 }
 
@@ -216,18 +256,19 @@ QTF_INLINE void fetch_rows(const float *const *rows, int n, int head_dim) {
     }
 }
 
-/* Sixteen rows of queries side by side: packed [width][16] = scale * rows, padded with zeros. */
-QTF_INLINE void attention_load_body(const float *const *rows, int n, int head_dim, float scale,
+/* Sixteen rows of n words side by side, of which count are there: packed [n up to 16][16]. */
+QTF_INLINE void attention_load_body(const float *rows, ptrdiff_t stride, int count, int n,
                                     float *packed) {
     float block[VF][VF] __attribute__((aligned(64)));
-    vf s = vf_set1(scale);
-    memset(block[n], 0, (size_t)(VF - n) * sizeof block[0]);
-    fetch_rows(rows, n, head_dim);
-    for (int d = 0; d < head_dim; d += VF) {
-        int numbers = head_dim - d < VF ? head_dim - d : VF;
-        for (int r = 0; r < n; r++) {
-            vf x = numbers == VF ? vf_load(rows[r] + d) : vf_load_n(rows[r] + d, numbers);
-            vf_store(block[r], vf_mul(x, s));
+    memset(block[count], 0, (size_t)(VF - count) * sizeof block[0]);
+    for (int d = 0; d < n; d += VF) {
+        if (count == VF && d + VF <= n) {
+            transpose_16x16(rows + d, stride, packed + VF * d, VF);
+            continue;
+        }
+        for (int r = 0; r < count; r++) {
+            const float *x = rows + r * stride + d;
+            vf_store(block[r], n - d < VF ? vf_load_n(x, n - d) : vf_load(x));
         }
         transpose_16x16(block[0], VF, packed + VF * d, VF);
     }

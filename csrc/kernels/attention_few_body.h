@@ -9,19 +9,19 @@
 #include "kernels/attention_body.h"
 
 /*
- * out[r] = factor[r] * out[r] + the sum of p[j][r] * value[j] over ascending j < n, for rows r <
- * count and 16 * vectors numbers of the values.
+ * out[r] = factor[r] * out[r] + the sum of p[j][r] * value[j] over ascending j < words, for rows r
+ * < count and 16 * vectors numbers of the values.
  */
 QTF_INLINE void few_value_tile(const int count, const int vectors, const float (*p)[TILE_ROWS],
-                               const float *value, ptrdiff_t v_stride, int n, const float *factor,
-                               float *out, ptrdiff_t out_stride) {
+                               const float *value, ptrdiff_t v_stride, int words,
+                               const float *factor, float *out, ptrdiff_t out_stride) {
     vf acc[ATTENTION_KEYS][ATTENTION_VECTORS];
     QTF_UNROLL for (int r = 0; r < count; r++) {
         QTF_UNROLL for (int v = 0; v < vectors; v++) {
-            acc[r][v] = vf_mul(vf_set1(factor[r]), vf_load(out + r * out_stride + VF * v));
+            acc[r][v] = vf_set1(0.0f);
         }
     }
-    for (int j = 0; j < n; j++) {
+    for (int j = 0; j < words; j++) {
         vf y[ATTENTION_VECTORS];
         QTF_UNROLL for (int v = 0; v < vectors; v++) {
             y[v] = vf_load(value + j * v_stride + VF * v);
@@ -29,28 +29,16 @@ QTF_INLINE void few_value_tile(const int count, const int vectors, const float (
         QTF_UNROLL for (int r = 0; r < count; r++) {
             vf x = vf_set1(p[j][r]);
             QTF_UNROLL for (int v = 0; v < vectors; v++) {
-                acc[r][v] = vf_fma(x, y[v], acc[r][v]);
+                acc[r][v] = vf_dot(x, y[v], acc[r][v]);
             }
         }
     }
     QTF_UNROLL for (int r = 0; r < count; r++) {
         QTF_UNROLL for (int v = 0; v < vectors; v++) {
-            vf_store(out + r * out_stride + VF * v, acc[r][v]);
+            float *sum = out + r * out_stride + VF * v;
+            vf_store(sum, vf_fma(vf_set1(factor[r]), vf_load(sum), acc[r][v]));
         }
     }
-}
-
-/* Sixteen keys side by side, of which n are there: packed [width][16]. */
-QTF_INLINE void few_keys(const float *k, ptrdiff_t k_stride, int n, int head_dim, float *packed) {
-    const float *keys[VF];
-    int d = 0;
-    for (; n == VF && d + VF <= head_dim; d += VF) {
-        transpose_16x16(k + d, k_stride, packed + VF * d, VF);
-    }
-    for (int i = 0; i < n; i++) {
-        keys[i] = k + i * k_stride + d;
-    }
-    attention_load_body(keys, n, head_dim - d, 1.0f, packed + VF * d);
 }
 
 /*
@@ -61,16 +49,17 @@ QTF_INLINE void few_scores(const int vectors, const qtf_attention_rows *rows, co
                            ptrdiff_t k_stride, int n, float (*by_row)[TILE_ROWS],
                            float (*scores)[TILE_ROWS]) {
     ptrdiff_t width = rows->width;
+    int words = words_of(rows->head_dim);
     for (int v = 0; v < vectors; v++) {
         int count = n - VF * v < VF ? n - VF * v : VF;
-        few_keys(k + VF * v * k_stride, k_stride, count < 0 ? 0 : count, rows->head_dim,
-                 rows->keys + v * width * VF);
+        attention_load_body(k + VF * v * k_stride, k_stride, count < 0 ? 0 : count, words,
+                            rows->keys + v * width * VF);
     }
     int tiles = (rows->n + ATTENTION_KEYS - 1) / ATTENTION_KEYS;
     for (int t = 0, r = 0, next; t < tiles; t++, r = next) {
         next = rows->n * (t + 1) / tiles;
         ATTENTION_SWITCH(next - r, score_tile, vectors, rows->keys, width * VF, rows->q + r * width,
-                         width, rows->head_dim, by_row + r)
+                         width, words, by_row + r)
     }
     for (int v = 0; v < vectors; v++) {
         transpose_16x16(by_row[0] + VF * v, TILE_ROWS, scores[VF * v], TILE_ROWS);
@@ -99,13 +88,13 @@ QTF_INLINE void attention_few_body(const qtf_attention_rows *rows, const float *
         int d = 0;
         for (; d + TILE_ROWS <= width; d += TILE_ROWS) {
             ATTENTION_SWITCH(next - r, few_value_tile, ATTENTION_VECTORS,
-                             (const float (*)[TILE_ROWS])(scores[0] + r), value + d, v_stride, n,
-                             factor + r, rows->out + r * width + d, width)
+                             (const float (*)[TILE_ROWS])(scores[0] + r), value + d, v_stride,
+                             words_of(n), factor + r, rows->out + r * width + d, width)
         }
         for (; d < width; d += VF) {
             ATTENTION_SWITCH(next - r, few_value_tile, 1,
-                             (const float (*)[TILE_ROWS])(scores[0] + r), value + d, v_stride, n,
-                             factor + r, rows->out + r * width + d, width)
+                             (const float (*)[TILE_ROWS])(scores[0] + r), value + d, v_stride,
+                             words_of(n), factor + r, rows->out + r * width + d, width)
         }
     }
 }

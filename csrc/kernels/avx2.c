@@ -141,9 +141,9 @@ static void qtf_geglu__avx2(const float *gate, const float *up, float *out, size
     geglu_body(gate, up, out, n);
 }
 
-static void qtf_attention_load__avx2(const float *const *rows, int n, int head_dim, float scale,
+static void qtf_attention_load__avx2(const float *rows, ptrdiff_t stride, int count, int n,
                                      float *packed) {
-    attention_load_body(rows, n, head_dim, scale, packed);
+    attention_load_body(rows, stride, count, n, packed);
 }
 
 static void qtf_attention_tile__avx2(const qtf_attention_rows *rows, const float *k,
@@ -156,6 +156,10 @@ static void qtf_attention_few__avx2(const qtf_attention_rows *rows, const float 
                                     ptrdiff_t k_stride, const float *v, ptrdiff_t v_stride,
                                     int64_t tile_start) {
     attention_few_body(rows, k, k_stride, v, v_stride, tile_start);
+}
+
+static bool qtf_round_bf16__avx2(const float *x, float scale, int n, uint16_t *out) {
+    return round_bf16_body(x, scale, n, out);
 }
 
 static void qtf_widen_i8__avx2(const int8_t *x, ptrdiff_t stride, const float *scales,
@@ -207,6 +211,7 @@ void qtf_fill_avx2(qtf_kernels *table) {
     table->attention_load = qtf_attention_load__avx2;
     table->attention_tile = qtf_attention_tile__avx2;
     table->attention_few = qtf_attention_few__avx2;
+    table->round_bf16 = qtf_round_bf16__avx2;
     table->widen_i8 = qtf_widen_i8__avx2;
     table->attention_finish = qtf_attention_finish__avx2;
     table->softmax = qtf_softmax__avx2;

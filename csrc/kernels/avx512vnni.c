@@ -101,9 +101,9 @@ static void qtf_geglu__avx512vnni(const float *gate, const float *up, float *out
     geglu_body(gate, up, out, n);
 }
 
-static void qtf_attention_load__avx512vnni(const float *const *rows, int n, int head_dim,
-                                           float scale, float *packed) {
-    attention_load_body(rows, n, head_dim, scale, packed);
+static void qtf_attention_load__avx512vnni(const float *rows, ptrdiff_t stride, int count, int n,
+                                           float *packed) {
+    attention_load_body(rows, stride, count, n, packed);
 }
 
 static void qtf_attention_tile__avx512vnni(const qtf_attention_rows *rows, const float *k,
@@ -116,6 +116,10 @@ static void qtf_attention_few__avx512vnni(const qtf_attention_rows *rows, const 
                                           ptrdiff_t k_stride, const float *v, ptrdiff_t v_stride,
                                           int64_t tile_start) {
     attention_few_body(rows, k, k_stride, v, v_stride, tile_start);
+}
+
+static bool qtf_round_bf16__avx512vnni(const float *x, float scale, int n, uint16_t *out) {
+    return round_bf16_body(x, scale, n, out);
 }
 
 static void qtf_widen_i8__avx512vnni(const int8_t *x, ptrdiff_t stride, const float *scales,
@@ -166,6 +170,7 @@ void qtf_fill_avx512vnni(qtf_kernels *table) {
     table->attention_load = qtf_attention_load__avx512vnni;
     table->attention_tile = qtf_attention_tile__avx512vnni;
     table->attention_few = qtf_attention_few__avx512vnni;
+    table->round_bf16 = qtf_round_bf16__avx512vnni;
     table->widen_i8 = qtf_widen_i8__avx512vnni;
     table->attention_finish = qtf_attention_finish__avx512vnni;
     table->softmax = qtf_softmax__avx512vnni;

@@ -120,9 +120,9 @@ static void qtf_geglu__baseline(const float *gate, const float *up, float *out, 
     geglu_body(gate, up, out, n);
 }
 
-static void qtf_attention_load__baseline(const float *const *rows, int n, int head_dim, float scale,
+static void qtf_attention_load__baseline(const float *rows, ptrdiff_t stride, int count, int n,
                                          float *packed) {
-    attention_load_body(rows, n, head_dim, scale, packed);
+    attention_load_body(rows, stride, count, n, packed);
 }
 
 static void qtf_attention_tile__baseline(const qtf_attention_rows *rows, const float *k,
@@ -135,6 +135,10 @@ static void qtf_attention_few__baseline(const qtf_attention_rows *rows, const fl
                                         ptrdiff_t k_stride, const float *v, ptrdiff_t v_stride,
                                         int64_t tile_start) {
     attention_few_body(rows, k, k_stride, v, v_stride, tile_start);
+}
+
+static bool qtf_round_bf16__baseline(const float *x, float scale, int n, uint16_t *out) {
+    return round_bf16_body(x, scale, n, out);
 }
 
 static void qtf_widen_i8__baseline(const int8_t *x, ptrdiff_t stride, const float *scales,
@@ -187,6 +191,7 @@ void qtf_fill_baseline(qtf_kernels *table) {
     table->attention_load = qtf_attention_load__baseline;
     table->attention_tile = qtf_attention_tile__baseline;
     table->attention_few = qtf_attention_few__baseline;
+    table->round_bf16 = qtf_round_bf16__baseline;
     table->widen_i8 = qtf_widen_i8__baseline;
     table->attention_finish = qtf_attention_finish__baseline;
     table->softmax = qtf_softmax__baseline;

@@ -11,6 +11,7 @@
 #ifndef QTF_KERNELS_H
 #define QTF_KERNELS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,6 +26,11 @@
 #define QTF_HAVE_AVXVNNI (QTF_X86 && __clang_major__ >= 13)
 #else
 #define QTF_HAVE_AVXVNNI (QTF_X86 && __GNUC__ >= 11)
+#endif
+#if defined(__clang__)
+#define QTF_HAVE_AVX512BF16 (QTF_X86 && __clang_major__ >= 9)
+#else
+#define QTF_HAVE_AVX512BF16 (QTF_X86 && __GNUC__ >= 10)
 #endif
 #define QTF_HAVE_NEON QTF_AARCH64
 #define QTF_HAVE_NEON_DOTPROD QTF_AARCH64
@@ -42,6 +48,7 @@ typedef struct {
     int n; /* rows, a multiple of 16: the last ones may be padding */
     int head_dim, width;
     float softcap; /* times log2(e); 0 for none */
+    bool bf16;     /* whether weights are rounded to bfloat16 */
     /* [n], not descending: the row sees keys first_visible … n_visible - 1 of the sequence */
     const int64_t *first_visible, *n_visible;
     const float *q; /* [n / 16, width, 16], times scale * log2(e), or scale / softcap with one */
@@ -72,6 +79,27 @@ typedef struct {
     float logit;
     int32_t id;
 } qtf_candidate;
+
+/* Take one key tile into the rows: k and v [up to QTF_KEY_TILE, head_dim], strides in floats, from
+ * key tile_start of the sequence on. */
+typedef void qtf_attend(const qtf_attention_rows *rows, const float *k, ptrdiff_t k_stride,
+                        const float *v, ptrdiff_t v_stride, int64_t tile_start);
+
+/* Lay out n rows [head_dim] of bfloat16, stride apart, as words of 32 bits, out_stride apart: pairs
+ * of numbers, the first in the upper half. */
+typedef void qtf_pair_rows(const uint16_t *x, ptrdiff_t stride, int n, int head_dim, float *out,
+                           ptrdiff_t out_stride);
+
+/*
+ * Attention by an instruction for dot products of bfloat16, with the bits of qtf_attend on widened
+ * floats. q, k and v are words: pairs of neighbours in a row of q or k, and two rows of v; what
+ * lacks its second half has 0 there. Strides and widths are those of floats.
+ */
+typedef struct {
+    qtf_pair_rows *pair_keys;   /* out [n, ceil(head_dim / 2)], padded with 0 up to 16 words */
+    qtf_pair_rows *pair_values; /* out [ceil(n / 2), head_dim], padded with 0 up to 16 words */
+    qtf_attend *tile, *few;
+} qtf_bf16_kernels;
 
 typedef struct qtf_kernels {
     /* out[i] = exp(x[i]), i < n; within 2 ulp, exp(-inf) = 0, NaN stays NaN. In place is allowed.
@@ -109,18 +137,19 @@ typedef struct qtf_kernels {
     /* out[i] = cap * tanh(x[i] / cap), i < n, cap > 0. In place is allowed. */
     void (*softcap)(const float *x, float cap, float *out, size_t n);
 
-    /* n <= 16 rows [head_dim] of queries, times scale, as one block of qtf_attention_rows.q. */
-    void (*attention_load)(const float *const *rows, int n, int head_dim, float scale,
-                           float *packed);
+    /* count <= 16 rows of n floats or words, stride apart, as one block of qtf_attention_rows.q. */
+    void (*attention_load)(const float *rows, ptrdiff_t stride, int count, int n, float *packed);
 
-    /* Take one key tile into the rows: k and v [up to QTF_KEY_TILE, head_dim], strides in floats,
-     * from key tile_start of the sequence on. */
-    void (*attention_tile)(const qtf_attention_rows *rows, const float *k, ptrdiff_t k_stride,
-                           const float *v, ptrdiff_t v_stride, int64_t tile_start);
+    qtf_attend *attention_tile;
 
     /* The same for n <= QTF_FEW_ROWS rows; rows of v are readable up to width. */
-    void (*attention_few)(const qtf_attention_rows *rows, const float *k, ptrdiff_t k_stride,
-                          const float *v, ptrdiff_t v_stride, int64_t tile_start);
+    qtf_attend *attention_few;
+
+    qtf_bf16_kernels bf16; /* all NULL where there is no such instruction */
+
+    /* out[i] = scale * x[i] in bfloat16, i < n, as core/kvcache.h rounds; whether all are finite.
+     */
+    bool (*round_bf16)(const float *x, float scale, int n, uint16_t *out);
 
     /* out[r][i] = scales[r][i / QTF_KV_GROUP] * x[r][i], r < rows, i < n; strides of rows. */
     void (*widen_i8)(const int8_t *x, ptrdiff_t stride, const float *scales, ptrdiff_t scale_stride,
@@ -148,6 +177,7 @@ void qtf_fill_avx2(qtf_kernels *table);
 void qtf_fill_avxvnni(qtf_kernels *table);
 void qtf_fill_avxvnni_evex(qtf_kernels *table);
 void qtf_fill_avx512vnni(qtf_kernels *table);
+void qtf_fill_avx512bf16(qtf_kernels *table);
 void qtf_fill_neon(qtf_kernels *table);
 void qtf_fill_neon_dotprod(qtf_kernels *table);
 void qtf_fill_neon_i8mm(qtf_kernels *table);

@@ -86,6 +86,7 @@ qtf_limit qtf_limit_f32(qtf_isa isa) {
         [QTF_ISA_AVX2] = {"vfmadd231ps ymm", f32_avx2, 12 * 2 * 8},
         [QTF_ISA_AVXVNNI] = {"vfmadd231ps ymm", f32_avx2, 12 * 2 * 8},
         [QTF_ISA_AVX512VNNI] = {"vfmadd231ps zmm", f32_avx512vnni, 12 * 2 * 16},
+        [QTF_ISA_AVX512BF16] = {"vfmadd231ps zmm", f32_avx512vnni, 12 * 2 * 16},
     };
     return limits[isa];
 }
@@ -96,6 +97,7 @@ qtf_limit qtf_limit_q8(qtf_isa isa) {
         [QTF_ISA_AVX2] = {"vpmaddubsw + vpmaddwd + vpaddd ymm", q8_avx2, 12 * 2 * 32},
         [QTF_ISA_AVXVNNI] = {"vpdpbusd ymm", q8_avxvnni, 12 * 2 * 32},
         [QTF_ISA_AVX512VNNI] = {"vpdpbusd zmm", q8_avx512vnni, 12 * 2 * 64},
+        [QTF_ISA_AVX512BF16] = {"vpdpbusd zmm", q8_avx512vnni, 12 * 2 * 64},
     };
     return limits[isa];
 }

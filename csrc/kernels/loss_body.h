@@ -16,7 +16,7 @@ typedef struct {
  */
 QTF_INLINE void loss_add(loss_sums *sums, vf x, vf max) {
     vf zero = vf_set1(0.0f), d = vf_sub(x, max);
-    vf p = vf_exp2(vf_mul(d, vf_set1(1.44269504088896341f)));
+    vf p = vf_exp2(vf_mul(d, vf_set1(1.44269504088896341f)), -126.0f);
     sums->below += __builtin_popcount(vf_mask_greater(zero, d));
     sums->sum = vf_add(sums->sum, vf_where_less(d, zero, p, zero));
     sums->weighted = vf_fma(d, p, sums->weighted);

@@ -18,7 +18,9 @@ enum { VF = 16 };
 
 #if defined(QTF_VEC_AVX512)
 
-typedef __m512 vf;
+enum { VF_PARTS = 1, VF_LANES = 16 };
+typedef __m512 vf, vf_part;
+#define VF_PART(a, i) (a)
 
 QTF_INLINE __mmask16 vf_first(int n) {
     return (__mmask16)((1u << n) - 1u);
@@ -192,6 +194,7 @@ QTF_INLINE uint32_t vfp_mask_greater(vf_part a, vf_part b) {
 typedef struct {
     vf_part p[VF_PARTS];
 } vf;
+#define VF_PART(a, i) (a).p[i]
 
 #define VF_EACH(expression)                                                                        \
     vf r;                                                                                          \
@@ -359,12 +362,12 @@ QTF_INLINE vf vf_exp(vf x) {
 }
 
 /*
- * 2^x, within 2 ulp for -126 <= x <= 127: x = n + r with |r| <= 1/2, exactly, then a minimax
- * polynomial of degree 6, whose relative error is below 2^-28. Every x < -126, -inf included, gives
- * 0; x > 127 is out of range; NaN gives NaN.
+ * 2^x, within 2 ulp for least <= x <= 127, least >= -126: x = n + r with |r| <= 1/2, exactly, then
+ * a minimax polynomial of degree 6, whose relative error is below 2^-28. Every x < least, -inf
+ * included, gives 0; x > 127 is out of range; NaN gives NaN.
  */
-QTF_INLINE vf vf_exp2(vf x) {
-    vf low = vf_set1(-126.0f);
+QTF_INLINE vf vf_exp2(vf x, float least) {
+    vf low = vf_set1(least);
     vf clamped = vf_max(low, x); /* this operand order keeps a NaN */
     vf n = vf_round(clamped);
     vf r = vf_sub(clamped, n);

@@ -59,20 +59,22 @@ static void kv_release(kv_arrays *arrays) {
 }
 
 /*
- * Borrow keys or values: floats, half floats, or with scales 8-bit integers. 0, or -1 with an
- * exception; arrays may be released either way.
+ * Borrow keys or values: floats, half floats, the bits of bfloat16, or with scales 8-bit integers.
+ * 0, or -1 with an exception; arrays may be released either way.
  */
 static int kv_borrow(PyObject *object, PyObject *scales, const char *name, kv_arrays *arrays,
                      qtf_kv *kv) {
     int type = PyArray_Check(object) ? PyArray_TYPE((PyArrayObject *)object) : NPY_FLOAT32;
-    int dtype = scales != Py_None ? NPY_INT8 : type == NPY_HALF ? NPY_HALF : NPY_FLOAT32;
+    bool halves = type == NPY_HALF || type == NPY_UINT16;
+    int dtype = scales != Py_None ? NPY_INT8 : halves ? type : NPY_FLOAT32;
     ptrdiff_t strides[2] = {0, 0}, scale_strides[2] = {0, 0};
     if (!(arrays->data = rows_of_heads(object, name, dtype, strides))) {
         return -1;
     }
-    *kv = (qtf_kv){.type = dtype == NPY_INT8   ? QTF_KV_Q8
-                           : dtype == NPY_HALF ? QTF_KV_F16
-                                               : QTF_KV_F32,
+    *kv = (qtf_kv){.type = dtype == NPY_INT8     ? QTF_KV_Q8
+                           : dtype == NPY_HALF   ? QTF_KV_F16
+                           : dtype == NPY_UINT16 ? QTF_KV_BF16
+                                                 : QTF_KV_F32,
                    .data = PyArray_DATA(arrays->data),
                    .stride = strides[0],
                    .head_stride = strides[1]};
@@ -213,6 +215,11 @@ static PyObject *attention(PyObject *module, PyObject *args, PyObject *kwargs) {
             goto done;
         }
     }
+    if ((a.k.type == QTF_KV_BF16) != (a.v.type == QTF_KV_BF16)) {
+        PyErr_SetString(PyExc_TypeError,
+                        "v: expected bfloat16 (uint16) where k is, and only there");
+        goto done;
+    }
     a.n_heads = PyArray_DIM(q, 1), a.n_kv_heads = PyArray_DIM(keys.data, 1),
     a.head_dim = PyArray_DIM(q, 2);
     if (check_heads(a.n_heads, a.n_kv_heads, a.head_dim, PyArray_DIM(keys.data, 2)) < 0 ||
@@ -252,8 +259,8 @@ done:
 
 static PyObject *quantise_heads(PyObject *module, PyObject *args) {
     (void)module;
-    PyObject *x_object, *data_object, *scales_object;
-    if (!PyArg_ParseTuple(args, "OOO:quantise_heads", &x_object, &data_object, &scales_object)) {
+    PyObject *x_object, *data_object, *scales_object = Py_None;
+    if (!PyArg_ParseTuple(args, "OO|O:quantise_heads", &x_object, &data_object, &scales_object)) {
         return NULL;
     }
     PyObject *result = NULL;
@@ -263,11 +270,13 @@ static PyObject *quantise_heads(PyObject *module, PyObject *args) {
         kv_borrow(data_object, scales_object, "out", &to, &out) < 0) {
         goto done;
     }
-    if (x.type != QTF_KV_F32 || !out.scales || !PyArray_CHKFLAGS(to.data, NPY_ARRAY_WRITEABLE) ||
-        !PyArray_CHKFLAGS(to.scales, NPY_ARRAY_WRITEABLE) ||
+    if (x.type != QTF_KV_F32 || (out.type != QTF_KV_BF16 && out.type != QTF_KV_Q8) ||
+        !PyArray_CHKFLAGS(to.data, NPY_ARRAY_WRITEABLE) ||
+        (to.scales && !PyArray_CHKFLAGS(to.scales, NPY_ARRAY_WRITEABLE)) ||
         !PyArray_CompareLists(PyArray_DIMS(from.data), PyArray_DIMS(to.data), 3)) {
         PyErr_SetString(PyExc_ValueError,
-                        "out: expected writable integers of x's shape and their scales");
+                        "out: expected writable integers of x's shape, int8 with their scales or "
+                        "uint16 for bfloat16");
         goto done;
     }
     qtf_status status;
@@ -351,8 +360,8 @@ static PyMethodDef methods[] = {
      "attention(q, k, v, q_offsets, k_offsets, scale, causal, out=None, window=0, softcap=0.0, "
      "k_scales=None, v_scales=None) -> out"},
     {"quantise_heads", quantise_heads, METH_VARARGS,
-     "quantise_heads(x, out, scales): write x [rows, heads, head_dim] as 8-bit integers and a "
-     "scale for every 32 numbers of a head"},
+     "quantise_heads(x, out, scales=None): write x [rows, heads, head_dim] as 8-bit integers and a "
+     "scale for every 32 numbers of a head, or without scales as the bits of bfloat16"},
     {"attention_weights", (PyCFunction)(void (*)(void))attention_weights, KEYWORDS,
      "attention_weights(q, k, scale, causal, mask=None, window=0, softcap=0.0) -> weights"},
     {NULL, NULL, 0, NULL},

@@ -16,7 +16,7 @@ from pyqtf.models.weights import Weights
 
 # Tokens before the first one that is written, and tokens of a repetition.
 _PROMPT, _TOKENS = 100, 8
-_CACHES = ("f32", "f16", "q8")
+_CACHES = ("f32", "f16", "bf16", "q8")
 
 
 def bytes_per_token(weights: Weights) -> int:

@@ -67,7 +67,7 @@ def measure(folder: str, quant: str, tokens: int, n: int, long: bool) -> dict[st
         "short_texts": stories,
         "decode": decode,
         "attention": measure_attention(model.config, n),
-        "prefill": measure_prefill(model._decoder, _LONG) if long else None,
+        "prefill": measure_prefill(model._decoder, _LONG) if long else [],
         "long_decode": measure_long_decode(model._decoder, _LONG, 4 * n) if long else [],
         "kernel_seconds": dict(sorted(kernels.items(), key=lambda item: -item[1])),
         "limits": asdict(measure_limits()),

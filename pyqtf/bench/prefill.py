@@ -11,13 +11,14 @@ from pyqtf.models.cache import KVCache
 from pyqtf.models.decoder import Decoder
 
 _PIECE = 512
+_CACHES = ("f32", "bf16")
 
 
-def measure_prefill(decoder: Decoder, tokens: int) -> dict[str, Any]:
+def measure_prefill(decoder: Decoder, tokens: int) -> list[dict[str, Any]]:
     """Read a text in pieces of 512 tokens, each beside a text of its own of 512 tokens.
 
-    No logits are computed. The pairs are a fraction of a second apart, so that a machine that is
-    busy for a while slows both.
+    No logits are computed. What is compared is a fraction of a second apart, so that a machine that
+    is busy for a while slows all.
 
     Parameters
     ----------
@@ -28,26 +29,32 @@ def measure_prefill(decoder: Decoder, tokens: int) -> dict[str, Any]:
 
     Returns
     -------
-    dict
-        ``tokens``; ``tokens_per_second`` of the long text and ``short_tokens_per_second``;
-        ``ratio``, of the first to the second.
+    list of dict
+        For each ``cache`` of 32 and 16 bits with which attention computes in as many: ``tokens``;
+        ``tokens_per_second`` of the long text and ``short_tokens_per_second``; ``ratio``, of the
+        first to the second.
     """
-    cache = KVCache(decoder.config)
+    caches = [KVCache(decoder.config, dtype) for dtype in _CACHES]
     rng = np.random.default_rng(4)
     offsets = np.array([0, _PIECE])
-    long = short = 0.0
+    short, long = 0.0, dict.fromkeys(_CACHES, 0.0)
     decoder(np.zeros(_PIECE, np.int64), offsets)
     for _ in range(tokens // _PIECE):
         ids = rng.integers(0, decoder.config.vocab_size, _PIECE)
         start = time.perf_counter()
         decoder(ids, offsets)
-        between = time.perf_counter()
-        decoder(ids, offsets, cache)
-        short += between - start
-        long += time.perf_counter() - between
-    return {
-        "tokens": tokens,
-        "tokens_per_second": tokens / long,
-        "short_tokens_per_second": tokens / short,
-        "ratio": short / long,
-    }
+        short += time.perf_counter() - start
+        for cache in caches:
+            start = time.perf_counter()
+            decoder(ids, offsets, cache)
+            long[cache.dtype] += time.perf_counter() - start
+    return [
+        {
+            "cache": dtype,
+            "tokens": tokens,
+            "tokens_per_second": tokens / seconds,
+            "short_tokens_per_second": tokens / short,
+            "ratio": short / seconds,
+        }
+        for dtype, seconds in long.items()
+    ]

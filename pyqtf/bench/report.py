@@ -53,15 +53,16 @@ def render(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _long_text(prefill: dict[str, Any] | None, decode: list[dict[str, Any]]) -> list[str]:
-    if prefill is None:
-        return []
-    name, rate = f"prefill {prefill['tokens']:,}", prefill["tokens_per_second"]
+def _long_text(prefill: list[dict[str, Any]], decode: list[dict[str, Any]]) -> list[str]:
     return [
-        f"{name:21} {rate:8.1f} tokens/s  {prefill['ratio']:6.1%} of the rate at 512 tokens "
-        f"({prefill['short_tokens_per_second']:.1f})",
         *(
-            f"decode at {row['tokens']:,}, {row['cache']:3}  {row['tokens_per_second']:8.1f} "
+            f"prefill {row['tokens']:,}, {row['cache']:4}   {row['tokens_per_second']:8.1f} "
+            f"tokens/s  {row['ratio']:6.1%} of the rate at 512 tokens "
+            f"({row['short_tokens_per_second']:.1f})"
+            for row in prefill
+        ),
+        *(
+            f"decode at {row['tokens']:,}, {row['cache']:4} {row['tokens_per_second']:8.1f} "
             f"tokens/s  {row['ratio']:6.2f} x the f32 cache's rate ({row['bytes'] / 1e6:.0f} MB)"
             for row in decode
         ),

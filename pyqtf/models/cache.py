@@ -14,7 +14,13 @@ Floats = NDArray[np.float32]
 # What the attention kernel reads, [n, n_kv_heads, …]: numbers, and scales where they are integers.
 Stored = tuple[NDArray[Any], Floats | None]
 
-_DTYPES: dict[str, Any] = {"f32": np.float32, "f16": np.float16, "q8": np.int8}
+# NumPy has no bfloat16: its bits.
+_DTYPES: dict[str, Any] = {
+    "f32": np.float32,
+    "f16": np.float16,
+    "bf16": np.uint16,
+    "q8": np.int8,
+}
 
 
 class KVCache:
@@ -28,9 +34,11 @@ class KVCache:
     ----------
     config : ModelConfig
         Of the model that fills the cache.
-    dtype : {"f32", "f16", "q8"}
-        How numbers are stored: float32, half floats, or 8-bit integers with a float32 scale for
-        every 32 numbers of a head. A long text is written faster the fewer bytes it takes.
+    dtype : {"f32", "f16", "bf16", "q8"}
+        How numbers are stored: float32, half floats, bfloat16, or 8-bit integers with a float32
+        scale for every 32 numbers of a head. A long text is written faster the fewer bytes it
+        takes, and read faster in bfloat16 where ``pyqtf info`` names avx512bf16: attention then
+        multiplies in bfloat16, for which queries and weights are rounded too, on every processor.
 
     Raises
     ------
@@ -39,7 +47,7 @@ class KVCache:
 
     Notes
     -----
-    README.md shows what 16 and 8 bits cost; ``benchmarks/quality_cache.py`` measures it.
+    README.md shows what fewer bits cost; ``benchmarks/quality_cache.py`` measures it.
 
     Examples
     --------
@@ -179,11 +187,14 @@ class _Rows:
             scales = self._scales[:, :end].transpose(1, 0, 2)
             _core.quantise_heads(new, data[start:], scales[start:])
             return data, scales
+        if self._data.dtype == np.uint16:
+            _core.quantise_heads(new, data[start:])
+            return data, None
         try:
             with np.errstate(over="raise"):
                 data[start:] = new
         except FloatingPointError:
-            raise ValueError('a key or value is above 65504: use dtype="q8" or "f32"') from None
+            raise ValueError('a key or value is above 65504: use dtype="bf16" or "f32"') from None
         return data, None
 
     def keep(self, start: int, end: int) -> None:

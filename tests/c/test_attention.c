@@ -50,8 +50,19 @@ static void closed_form(const qtf_attention_args *a, int64_t s, int64_t i, int64
     }
 }
 
-static void test_batch(int64_t group, int64_t n_kv_heads, int64_t d, bool causal, int64_t window,
-                       float softcap) {
+/* Numbers [rows, heads, d] as bits of bfloat16, to free; they become what those stand for. */
+static uint16_t *halves_of(float *x, int64_t rows, int64_t heads, int64_t d) {
+    uint16_t *halves = malloc((size_t)(rows * heads * d) * sizeof *halves);
+    qtf_kv from = {.data = x, .stride = heads * d, .head_stride = d}, to = from;
+    to.type = QTF_KV_BF16, to.data = halves;
+    CHECK(qtf_kv_quantise(&from, rows, heads, d, &to) == QTF_OK);
+    qtf_active_kernels()->gemm.widen_bf16(halves, x, rows * heads * d);
+    return halves;
+}
+
+/* Worst difference to the closed form; bf16: of keys and values in bfloat16. */
+static double test_batch(int64_t group, int64_t n_kv_heads, int64_t d, bool causal, int64_t window,
+                         float softcap, bool bf16) {
     static const int64_t q_offsets[] = {0, 70, 70, 71, 104}, k_offsets[] = {0, 70, 75, 140, 205};
     enum { SEQUENCES = 4, Q_ROWS = 104, K_ROWS = 205 };
     int64_t n_heads = group * n_kv_heads, kv_stride = 2 * n_kv_heads * d;
@@ -73,22 +84,27 @@ static void test_batch(int64_t group, int64_t n_kv_heads, int64_t d, bool causal
         .softcap = softcap,
         .causal = causal,
         .window = window};
-    CHECK(qtf_attention(&args) == QTF_OK);
-    double *expected = malloc((size_t)d * sizeof *expected);
+    qtf_attention_args stored = args;
+    uint16_t *halves = bf16 ? halves_of(kv, K_ROWS, 2 * n_kv_heads, d) : NULL;
+    if (bf16) {
+        stored.k.type = stored.v.type = QTF_KV_BF16;
+        stored.k.data = halves, stored.v.data = halves + n_kv_heads * d;
+    }
+    CHECK(qtf_attention(&stored) == QTF_OK);
+    double *expected = malloc((size_t)d * sizeof *expected), worst = 0.0;
     for (int64_t s = 0; s < SEQUENCES; s++) {
         for (int64_t i = 0; i < q_offsets[s + 1] - q_offsets[s]; i++) {
             for (int64_t h = 0; h < n_heads; h++) {
                 closed_form(&args, s, i, h, expected);
                 const float *got = out + ((q_offsets[s] + i) * n_heads + h) * d;
-                double worst = 0.0;
                 for (int64_t x = 0; x < d; x++) {
                     worst = fmax(worst, fabs(got[x] - expected[x]));
                 }
-                CHECK(worst < 3e-6);
             }
         }
     }
-    free(expected), free(q), free(kv), free(out);
+    free(expected), free(q), free(kv), free(out), free(halves);
+    return worst;
 }
 
 static void test_refusals(void) {
@@ -126,6 +142,8 @@ static void test_refusals(void) {
     CHECK(weights[2] == 0.0f && weights[3] == 1.0f);
     a.causal = false;
     CHECK(qtf_attention(&a) == QTF_BAD_ARGUMENT);
+    a = good, a.v.type = QTF_KV_BF16;
+    CHECK(qtf_attention(&a) == QTF_BAD_ARGUMENT);
     a = good, a.softcap = -1.0f;
     CHECK(qtf_attention(&a) == QTF_BAD_ARGUMENT);
 }
@@ -141,10 +159,13 @@ int main(void) {
         }
         for (int g = 0; g < 3; g++) {
             for (int i = 0; i < 7; i++) {
-                test_batch(groups[g], 2, dims[i], true, 0, 0.0f);
-                test_batch(groups[g], 1, dims[i], false, 0, 3.0f);
-                test_batch(groups[g], 1, dims[i], true, 1 + 13 * i, 0.0f);
-                test_batch(groups[g], 2, dims[i], true, 40 * (g + 1), 2.0f);
+                CHECK(test_batch(groups[g], 2, dims[i], true, 0, 0.0f, false) < 3e-6);
+                CHECK(test_batch(groups[g], 1, dims[i], false, 0, 3.0f, false) < 3e-6);
+                CHECK(test_batch(groups[g], 1, dims[i], true, 1 + 13 * i, 0.0f, false) < 3e-6);
+                CHECK(test_batch(groups[g], 2, dims[i], true, 40 * (g + 1), 2.0f, false) < 3e-6);
+                /* Queries and weights are rounded to 8 bits. */
+                CHECK(test_batch(groups[g], 2, dims[i], true, 0, 0.0f, true) < 6e-3);
+                CHECK(test_batch(groups[g], 1, dims[i], true, 1 + 13 * i, 2.0f, true) < 6e-3);
             }
         }
         test_refusals();

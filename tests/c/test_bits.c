@@ -67,7 +67,7 @@ static void matmul(qtf_quant quant, int64_t rows, int64_t n, int64_t k, int64_t 
     free(w), free(x), free(out), qtf_free(m.data), qtf_free(m.scales);
 }
 
-/* x [rows, width] as floats or 8-bit integers with scales, all in one piece of memory to free. */
+/* x [rows, width] as type says, with scales for 8 bits, all in one piece of memory to free. */
 static qtf_kv stored(qtf_kv_type type, const float *x, int64_t rows, int64_t heads,
                      int64_t head_dim, void **memory) {
     int64_t groups = (head_dim + QTF_KV_GROUP - 1) / QTF_KV_GROUP, n = rows * heads;
@@ -78,8 +78,11 @@ static qtf_kv stored(qtf_kv_type type, const float *x, int64_t rows, int64_t hea
         memcpy(scales + n * groups, x, floats(n * head_dim));
         return to;
     }
-    to.type = type, to.scales = scales;
-    to.scale_stride = heads * groups, to.scale_head_stride = groups;
+    to.type = type;
+    if (type == QTF_KV_Q8) {
+        to.scales = scales;
+        to.scale_stride = heads * groups, to.scale_head_stride = groups;
+    }
     CHECK(qtf_kv_quantise(&from, rows, heads, head_dim, &to) == QTF_OK);
     return to;
 }
@@ -104,8 +107,9 @@ static void attention(qtf_kv_type type, int64_t head_dim, int64_t nq, int64_t nk
                                .scale = 0.3f,
                                .causal = causal};
     CHECK(qtf_attention(&args) == QTF_OK);
-    record(type == QTF_KV_F32 ? "attention" : "attention q8", head_dim, nq, out,
-           floats(nq * HEADS * head_dim));
+    static const char *const names[] = {
+        [QTF_KV_F32] = "attention", [QTF_KV_BF16] = "attention bf16", [QTF_KV_Q8] = "attention q8"};
+    record(names[type], head_dim, nq, out, floats(nq * HEADS * head_dim));
     free(q), free(k), free(v), free(out), free(keys), free(vals);
 }
 
@@ -218,6 +222,10 @@ static void run(results *r) {
     attention(QTF_KV_Q8, 64, 3, 200, true);
     attention(QTF_KV_Q8, 40, 20, 70, true);
     attention(QTF_KV_F32, 13, 17, 65, false);
+    for (int64_t d = 1; d <= 97; d += 16) {
+        attention(QTF_KV_BF16, d, 1, 130, true);
+        attention(QTF_KV_BF16, d + 7, 33, 65, d % 3 == 0);
+    }
     loss(7);
     loss(1037);
     for (int64_t d = 1; d <= 100; d += 33) {
