@@ -18,8 +18,8 @@ typedef enum {
     QTF_ISA_COUNT
 } qtf_isa;
 
-/* "baseline", "avx2", "avxvnni", "avx512vnni", "avx512bf16", "neon", "neon-dotprod", "neon-i8mm".
- */
+/* "baseline", "avx2", "avxvnni", "avx512vnni", "avx512bf16", "neon", "neon-dotprod", "neon-i8mm",
+ * in the order of the type. */
 const char *qtf_isa_name(qtf_isa isa);
 
 /* The isa called name; false if there is none. */

@@ -28,12 +28,11 @@ enum { QTF_KV_GROUP = 32 };
 /*
  * Keys or values, borrowed. Number d of head h in row r is data[r * stride + h * head_stride + d];
  * of q8 it counts scales[r * scale_stride + h * scale_head_stride + d / QTF_KV_GROUP], and scales
- * is NULL for the other types.
+ * is NULL for the other types. bfloat16 is as qtf_kv_quantise writes it: no smaller numbers.
  */
 typedef struct {
     qtf_kv_type type;
-    const void
-        *data; /* [rows, n_kv_heads, head_dim]: float, uint16_t (half or bfloat16) or int8_t */
+    const void *data; /* [rows, n_kv_heads, head_dim]: float, uint16_t (of two kinds) or int8_t */
     ptrdiff_t stride, head_stride;
     const float *scales; /* [rows, n_kv_heads, ceil(head_dim / QTF_KV_GROUP)] */
     ptrdiff_t scale_stride, scale_head_stride;
