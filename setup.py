@@ -1,10 +1,12 @@
 """Build the C extension ``pyqtf._core``; everything else is in pyproject.toml."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).parent
 SOURCES = sorted(
@@ -23,7 +25,26 @@ if os.uname().machine in ("x86_64", "AMD64"):
 if os.environ.get("PYQTF_WERROR"):
     FLAGS += ["-Werror"]
 
+
+class BuildSideBySide(build_ext):
+    """Compile several files at once; setuptools' own ``parallel`` is for several extensions."""
+
+    def build_extension(self, ext):
+        """Build `ext`, the few large files of the kernels first."""
+        compile_in_turn = self.compiler.compile
+
+        def compile_side_by_side(sources, **options):
+            ordered = sorted(sources, key=lambda source: "kernels" not in source)
+            with ThreadPoolExecutor(min(os.cpu_count() or 1, 6)) as pool:
+                objects = pool.map(lambda source: compile_in_turn([source], **options), ordered)
+                return [name for names in objects for name in names]
+
+        self.compiler.compile = compile_side_by_side
+        super().build_extension(ext)
+
+
 setup(
+    cmdclass={"build_ext": BuildSideBySide},
     ext_modules=[
         Extension(
             "pyqtf._core",

@@ -1,28 +1,56 @@
 """Show that the inner loops of matrix products and attention keep everything in registers.
 
-Run it on a built tree: ``python tools/check_spills.py [pyqtf/_core….so]``. It disassembles the core
-with objdump, finds the innermost loops of each kernel that multiply and add, and fails when
-one of them touches the stack: an accumulator or a pointer that the compiler had to spill.
+Run it on a built tree, ``python tools/check_spills.py``, or on built files: ``python
+tools/check_spills.py [--objdump PROGRAM] FILE…``. It disassembles them with objdump, finds the
+innermost loops of each kernel that multiply and add, and fails when one of them touches the
+stack: an accumulator or a pointer that the compiler had to spill.
 """
 
 from __future__ import annotations
 
+import argparse
 import re
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-# The instruction that does a kernel's work.
-WORK = {
-    "qtf_gemm_q8__avx512vnni": "vpdpbusd",
-    "qtf_gemm_f32__avx512vnni": "vfmadd",
-    "qtf_gemm_q8__avxvnni": "vpdpbusd",
-    "qtf_gemm_q4__avxvnni": "vpdpbusd",
-    "qtf_gemm_q8__avx2": "vpmaddwd",
-    "qtf_gemm_f32__avx2": "vfmadd",
-    "qtf_attention_tile__avx512bf16": "vdpbf16ps",
-    "qtf_attention_few__avx512bf16": "vdpbf16ps",
+
+@dataclass(frozen=True)
+class Processor:
+    """What its disassembly looks like, and the instruction that does each kernel's work."""
+
+    stack: re.Pattern[str]
+    jump: re.Pattern[str]
+    work: dict[str, str]
+
+
+# By what objdump calls the file's format.
+PROCESSORS = {
+    "elf64-x86-64": Processor(
+        re.compile("%rsp"),
+        re.compile("j"),
+        {
+            "qtf_gemm_q8__avx512vnni": "vpdpbusd",
+            "qtf_gemm_f32__avx512vnni": "vfmadd",
+            "qtf_gemm_q8__avxvnni": "vpdpbusd",
+            "qtf_gemm_q4__avxvnni": "vpdpbusd",
+            "qtf_gemm_q8__avx2": "vpmaddwd",
+            "qtf_gemm_f32__avx2": "vfmadd",
+            "qtf_attention_tile__avx512bf16": "vdpbf16ps",
+            "qtf_attention_few__avx512bf16": "vdpbf16ps",
+        },
+    ),
+    "elf64-littleaarch64": Processor(
+        re.compile(r"\[(sp|x29)\b"),
+        re.compile(r"(b|b\.\w+|cbn?z|tbn?z)$"),
+        {
+            "qtf_gemm_q8__neon": "sadalp",
+            "qtf_gemm_q8__neon_dotprod": "sdot",
+            "qtf_gemm_q8__neon_i8mm": "usmmla",
+            "qtf_gemm_f32__neon": "fmla",
+        },
+    ),
 }
 LINE = re.compile(r"^\s*([0-9a-f]+):\t(\S+)\s*(.*)$")
 
@@ -31,57 +59,71 @@ LINE = re.compile(r"^\s*([0-9a-f]+):\t(\S+)\s*(.*)$")
 class Loop:
     """An innermost loop: how often it does the work, and which instructions use the stack."""
 
-    kernel: str
     address: int
     work: int
     stack: tuple[str, ...]
 
 
-def functions(library: Path) -> dict[str, list[tuple[int, str, str]]]:
-    """Instructions (address, mnemonic, operands) of each function in WORK."""
-    command = ["objdump", "-d", "--no-show-raw-insn", str(library)]
-    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+def disassemble(files: list[Path], objdump: str) -> str:
+    """What objdump says of files that are all for one processor."""
+    command = [objdump, "-d", "--no-show-raw-insn", *map(str, files)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def functions(text: str, names: set[str]) -> dict[str, list[tuple[int, str, str]]]:
+    """Instructions (address, mnemonic, operands) of each function in `names`."""
     found: dict[str, list[tuple[int, str, str]]] = {}
     name = ""
     for line in text.splitlines():
         header = re.match(r"^[0-9a-f]+ <([^>]+)>:$", line)
         if header:
             name = header[1]
-        elif name in WORK and (match := LINE.match(line)):
+        elif name in names and (match := LINE.match(line)):
             found.setdefault(name, []).append((int(match[1], 16), match[2], match[3]))
     return found
 
 
-def inner_loops(kernel: str, code: list[tuple[int, str, str]]) -> list[Loop]:
+def inner_loops(
+    processor: Processor, mnemonic_of_work: str, code: list[tuple[int, str, str]]
+) -> list[Loop]:
     """Backward jumps that enclose no other one and at least two instructions of work."""
     jumps = []
     for address, mnemonic, operands in code:
-        target = re.match(r"([0-9a-f]+)\b", operands)
-        if mnemonic.startswith("j") and target and code[0][0] <= int(target[1], 16) <= address:
+        target = re.search(r"\b([0-9a-f]+) <", operands)
+        if not target or not processor.jump.match(mnemonic):
+            continue
+        if code[0][0] <= int(target[1], 16) <= address:
             jumps.append((int(target[1], 16), address))
     loops = []
     for start, end in jumps:
         if any(start <= s and e <= end and (s, e) != (start, end) for s, e in jumps):
             continue
         body = [(m, o) for a, m, o in code if start <= a <= end]
-        work = sum(m.startswith(WORK[kernel]) for m, _ in body)
-        stack = tuple(f"{m} {o}" for m, o in body if "%rsp" in o)
+        work = sum(m.startswith(mnemonic_of_work) for m, _ in body)
+        stack = tuple(f"{m} {o}" for m, o in body if processor.stack.search(o))
         if work >= 2:
-            loops.append(Loop(kernel, start, work, stack))
+            loops.append(Loop(start, work, stack))
     return loops
 
 
 def main() -> int:
     """Print one line for each loop; 1 when one uses the stack or a kernel has none."""
-    given = [Path(a) for a in sys.argv[1:]]
-    libraries = given or sorted(Path(__file__).parent.parent.glob("pyqtf/_core*.so"))
-    if len(libraries) != 1:
-        print("check_spills: expected one built core: pass its path", file=sys.stderr)
-        return 2
-    code = functions(libraries[0])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("files", nargs="*", type=Path, help="default: the built pyqtf/_core….so")
+    parser.add_argument("--objdump", default="objdump", help="default: %(default)s")
+    given = parser.parse_args()
+    files = given.files or sorted(Path(__file__).parent.parent.glob("pyqtf/_core*.so"))
+    if not files:
+        parser.error("no pyqtf/_core….so is built: pass what is")
+    text = disassemble(files, given.objdump)
+    formats = set(re.findall(r"file format (\S+)$", text, flags=re.MULTILINE))
+    if len(formats) != 1 or not formats <= set(PROCESSORS):
+        parser.error(f"expected files of one of {sorted(PROCESSORS)}, got {sorted(formats)}")
+    processor = PROCESSORS[formats.pop()]
+    code = functions(text, set(processor.work))
     failed = False
-    for kernel, work in WORK.items():
-        loops = inner_loops(kernel, code.get(kernel, []))
+    for kernel, work in processor.work.items():
+        loops = inner_loops(processor, work, code.get(kernel, []))
         failed |= not loops
         print(f"{kernel}: {len(loops)} inner loops")
         for loop in sorted(loops, key=lambda loop: loop.work):

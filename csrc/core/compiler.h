@@ -8,7 +8,9 @@
 #endif
 
 #define QTF_RESTRICT restrict
+#ifndef QTF_INLINE /* tests/c/build leaves bodies out of line where sanitizers check them */
 #define QTF_INLINE static inline __attribute__((always_inline))
+#endif
 #define QTF_NOINLINE __attribute__((noinline))
 #define QTF_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 #define QTF_LIKELY(x) __builtin_expect(!!(x), 1)
