@@ -22,6 +22,7 @@ class Processor:
 
     stack: re.Pattern[str]
     jump: re.Pattern[str]
+    leave: re.Pattern[str]  # instructions that the next one does not follow
     work: dict[str, str]
 
 
@@ -29,7 +30,8 @@ class Processor:
 PROCESSORS = {
     "elf64-x86-64": Processor(
         re.compile("%rsp"),
-        re.compile("j"),
+        re.compile(r"j\w+"),
+        re.compile("jmp|ret"),
         {
             "qtf_gemm_q8__avx512vnni": "vpdpbusd",
             "qtf_gemm_f32__avx512vnni": "vfmadd",
@@ -43,7 +45,8 @@ PROCESSORS = {
     ),
     "elf64-littleaarch64": Processor(
         re.compile(r"\[(sp|x29)\b"),
-        re.compile(r"(b|b\.\w+|cbn?z|tbn?z)$"),
+        re.compile(r"b|b\.\w+|cbn?z|tbn?z"),
+        re.compile("b|br|ret"),
         {
             "qtf_gemm_q8__neon": "sadalp",
             "qtf_gemm_q8__neon_dotprod": "sdot",
@@ -83,26 +86,41 @@ def functions(text: str, names: set[str]) -> dict[str, list[tuple[int, str, str]
     return found
 
 
-def inner_loops(
-    processor: Processor, mnemonic_of_work: str, code: list[tuple[int, str, str]]
-) -> list[Loop]:
-    """Backward jumps that enclose no other one and at least two instructions of work."""
-    jumps = []
-    for address, mnemonic, operands in code:
+def inner_loops(processor: Processor, kernel: str, code: list[tuple[int, str, str]]) -> list[Loop]:
+    """Loops that hold no other one and at least two instructions of the kernel's work.
+
+    A loop is what leads to a jump back without passing where that goes; compilers place parts of it
+    outside the addresses between.
+    """
+    place = {address: i for i, (address, _, _) in enumerate(code)}
+    before: list[list[int]] = [[] for _ in code]
+    back = []
+    for i, (_, mnemonic, operands) in enumerate(code):
+        if i + 1 < len(code) and not processor.leave.fullmatch(mnemonic):
+            before[i + 1].append(i)
         target = re.search(r"\b([0-9a-f]+) <", operands)
-        if not target or not processor.jump.match(mnemonic):
-            continue
-        if code[0][0] <= int(target[1], 16) <= address:
-            jumps.append((int(target[1], 16), address))
+        if target and processor.jump.fullmatch(mnemonic) and int(target[1], 16) in place:
+            to = place[int(target[1], 16)]
+            before[to].append(i)
+            if to <= i:
+                back.append((to, i))
+    bodies: dict[int, set[int]] = {}
+    for head, end in back:
+        body, ahead = bodies.setdefault(head, {head}), [end]
+        while ahead:
+            i = ahead.pop()
+            if i not in body:
+                body.add(i)
+                ahead += before[i]
     loops = []
-    for start, end in jumps:
-        if any(start <= s and e <= end and (s, e) != (start, end) for s, e in jumps):
+    for head, body in bodies.items():
+        if any(other in body for other in bodies if other != head):
             continue
-        body = [(m, o) for a, m, o in code if start <= a <= end]
-        work = sum(m.startswith(mnemonic_of_work) for m, _ in body)
-        stack = tuple(f"{m} {o}" for m, o in body if processor.stack.search(o))
+        inside = [(m, o) for _, m, o in (code[i] for i in sorted(body))]
+        work = sum(m.startswith(processor.work[kernel]) for m, _ in inside)
+        stack = tuple(f"{m} {o}" for m, o in inside if processor.stack.search(o))
         if work >= 2:
-            loops.append(Loop(start, work, stack))
+            loops.append(Loop(code[head][0], work, stack))
     return loops
 
 
@@ -123,7 +141,7 @@ def main() -> int:
     code = functions(text, set(processor.work))
     failed = False
     for kernel, work in processor.work.items():
-        loops = inner_loops(processor, work, code.get(kernel, []))
+        loops = inner_loops(processor, kernel, code.get(kernel, []))
         failed |= not loops
         print(f"{kernel}: {len(loops)} inner loops")
         for loop in sorted(loops, key=lambda loop: loop.work):

@@ -51,6 +51,14 @@
 #define QTF_TARGET_END QTF_PRAGMA(GCC pop_options)
 #endif
 
+/* At a file's head: GCC's scheduling before it allocates registers spills what a tile keeps in them
+ * on AArch64. */
+#if defined(__clang__)
+#define QTF_NO_EARLY_SCHEDULING
+#else
+#define QTF_NO_EARLY_SCHEDULING QTF_PRAGMA(GCC optimize("no-schedule-insns"))
+#endif
+
 /* Full unrolling of a loop whose bound is a constant; four rounds at a time of any loop. */
 #if defined(__clang__)
 #define QTF_UNROLL _Pragma("clang loop unroll(full)")

@@ -126,7 +126,7 @@ uint64_t qtf_limit_read(const void *data, size_t bytes) {
     return (uint64_t)(uintptr_t)p;
 }
 
-#else
+#elif !QTF_AARCH64
 
 qtf_limit qtf_limit_f32(qtf_isa isa) {
     (void)isa;

@@ -19,7 +19,8 @@ qtf_limit qtf_limit_f32(qtf_isa isa);
 qtf_limit qtf_limit_q8(qtf_isa isa);
 qtf_limit qtf_limit_q4(qtf_isa isa);
 
-/* One step takes three cycles, whatever the processor does beside: a chain of multiplications. */
+/* One step takes three cycles, whatever the processor does beside: each instruction waits for the
+ * one before. */
 void qtf_limit_clock(int64_t n);
 
 /* Read bytes of memory; bytes is a multiple of 256. The result only keeps the reads alive. */

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+QTF_NO_EARLY_SCHEDULING
 #define QTF_VEC_NEON
 #define ATTENTION_KEYS 6
 #define ATTENTION_VECTORS 1

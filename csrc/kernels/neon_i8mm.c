@@ -4,6 +4,7 @@
 #include <arm_neon.h>
 #include <string.h>
 
+QTF_NO_EARLY_SCHEDULING
 QTF_TARGET_BEGIN(QTF_TARGET_I8MM)
 #define QTF_VEC_NEON
 #include "kernels/gemm_q8_neon_i8mm.h"

@@ -53,7 +53,7 @@ static PyObject *limit(PyObject *module, PyObject *args) {
         return NULL;
     }
     double result = 0.0;
-    const char *name = "imul";
+    const char *name = "chain";
     if (strcmp(kind, "memory") == 0) {
         PyArrayObject *array = buffer ? qtf_py_input(buffer, "buffer", NPY_UINT8, 1) : NULL;
         if (!array) {
