@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from random_models import write_model
 import pyqtf
 from pyqtf import _core, bundled
 from pyqtf.describe import inspect_model
+from pyqtf.evaluation.cache import Cache
 from pyqtf.evaluation.compare import compare_models
 from pyqtf.evaluation.receipt import ProtocolMismatchError
 from pyqtf.models import calibrate
@@ -190,6 +192,17 @@ def test_results_are_not_mixed(model, plain, tmp_path):
         pyqtf.evaluate([model, plain], HELD_OUT[:3], progress=False)
     tables[0]["model_name"] = "calibrated"
     assert len(pyqtf.summarise(pd.concat(tables, ignore_index=True))) == 2
+
+
+def test_the_cache_and_workers_know_of_it(model, plain, tmp_path, monkeypatch):
+    model.save(tmp_path / "calibrated.pyqtf")
+    with ThreadPoolExecutor(1) as pool:
+        path = str(tmp_path / "calibrated.pyqtf")
+        table = pyqtf.evaluate(path, HELD_OUT[:1], progress=False, executor=pool)
+    assert f"calibration={model.calibration}" in table["provenance"][0]
+    before = Cache(tmp_path, plain).path
+    monkeypatch.setattr(plain, "calibration", model.calibration)
+    assert Cache(tmp_path, plain).path != before
 
 
 @pytest.mark.parametrize(
