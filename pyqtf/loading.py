@@ -49,9 +49,9 @@ def load(
         How its matrices are stored: as 8-bit integers with a scale for every 128 weights; as 4-bit
         ones with a scale and an offset for every 32, but for the embedding and the head, which keep
         8 bits; or as float32, four times as large as q8. Matrices with rows of at most 64 weights,
-        as in the smallest bundled models, always stay float32. By default "q8", or what a saved
-        file holds. A GGUF file's Q8_0 keeps its own scales in q8 and loses nothing; its other types
-        are rounded once more.
+        as in the smallest bundled models, always stay float32. Behind quantised weights attention
+        multiplies in bfloat16. By default "q8", or what a saved file holds. A GGUF file's Q8_0
+        keeps its own scales in q8 and loses nothing; its other types are rounded once more.
     revision : str, optional
         A branch, tag or commit of a model on the hub; by default its main branch.
     calibration : list of str, of dict with "text" or of ids; or DataFrame with "text"; optional

@@ -195,7 +195,7 @@ class Model:
         ids : integers [T]
             Token ids.
         output_hidden_states, output_attentions : bool
-            What to keep.
+            What to keep. Attention weights are told in float32, also where they were rounded.
 
         Returns
         -------

@@ -27,7 +27,7 @@ def test_figures_hang_together(result):
         shares = row["shares_of_f32_limit"]
         assert 0 < min(shares) <= row["share_of_f32_limit"] <= max(shares)
         assert row["seconds_per_token"] > 0
-    assert [row["cache"] for row in result["prefill"]] == ["f32", "bf16"]
+    assert [row["cache"] for row in result["prefill"]] == ["bf16", "f32"]
     for row in result["prefill"]:
         assert row["tokens"] == 8192
         assert row["ratio"] == pytest.approx(

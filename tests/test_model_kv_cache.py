@@ -152,6 +152,24 @@ def test_a_text_in_any_pieces_gives_the_same_bits(dtype, name, data, request):
         assert model.logits(ids).tobytes() == whole.tobytes()
 
 
+@pytest.mark.parametrize("quant", ["f32", "q8", "q4"])
+def test_a_model_attends_in_bfloat16_where_weights_are_quantised(quant, tmp_path):
+    # Rows of 80 are quantised, rows of up to 64 are not.
+    for hidden_size, attends in ((80, "f32" if quant == "f32" else "bf16"), (40, "f32")):
+        folder = write_model(tmp_path / str(hidden_size), **{**SIZES, "hidden_size": hidden_size})
+        model = pyqtf.load(folder, quant=quant)
+        ids = np.random.default_rng(hidden_size).integers(0, 259, 200)
+        alone = model.logits(ids).tobytes()
+        through = {
+            dtype: model.logits(ids, cache=pyqtf.KVCache(model.config, dtype)).tobytes()
+            for dtype in (None, "f32", "bf16")
+        }
+        assert [dtype for dtype in through if through[dtype] == alone] == [None, attends]
+        told = model(ids, output_attentions=True)
+        assert told.logits.tobytes() == alone
+        assert np.allclose(told.attentions[1].sum(axis=-1), 1, atol=1e-6)
+
+
 @pytest.mark.parametrize("dtype", ["f16", "bf16", "q8"])
 def test_threads_do_not_change_a_bit(dtype, model):
     ids = np.random.default_rng(0).integers(0, 259, 300)

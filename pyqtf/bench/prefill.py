@@ -11,7 +11,7 @@ from pyqtf.models.cache import KVCache
 from pyqtf.models.decoder import Decoder
 
 _PIECE = 512
-_CACHES = ("f32", "bf16")
+_CACHES = ("bf16", "f32")
 
 
 def measure_prefill(decoder: Decoder, tokens: int) -> list[dict[str, Any]]:
@@ -34,7 +34,7 @@ def measure_prefill(decoder: Decoder, tokens: int) -> list[dict[str, Any]]:
         ``tokens_per_second`` of the long text and ``short_tokens_per_second``; ``ratio``, of the
         first to the second.
     """
-    caches = [KVCache(decoder.config, dtype) for dtype in _CACHES]
+    caches = {dtype: KVCache(decoder.config, dtype) for dtype in _CACHES}
     rng = np.random.default_rng(4)
     offsets = np.array([0, _PIECE])
     short, long = 0.0, dict.fromkeys(_CACHES, 0.0)
@@ -44,10 +44,10 @@ def measure_prefill(decoder: Decoder, tokens: int) -> list[dict[str, Any]]:
         start = time.perf_counter()
         decoder(ids, offsets)
         short += time.perf_counter() - start
-        for cache in caches:
+        for dtype, cache in caches.items():
             start = time.perf_counter()
             decoder(ids, offsets, cache)
-            long[cache.dtype] += time.perf_counter() - start
+            long[dtype] += time.perf_counter() - start
     return [
         {
             "cache": dtype,

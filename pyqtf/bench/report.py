@@ -30,7 +30,7 @@ def render(result: dict[str, Any]) -> str:
         f"{result['load_peak_rss'] / 1e6:6.0f} MB after loading",
         *_long_text(result["prefill"], result["long_decode"]),
         "",
-        "attention of a token, on average over a text",
+        "attention of a token in float32, on average over a text",
         *(
             f"  text of {row['tokens']:<28,} {row['seconds_per_token'] * 1e3:8.3f} ms      "
             f"{row['share_of_f32_limit']:6.1%} of the f32 limit"

@@ -27,18 +27,18 @@ class KVCache:
     """Keys and values of every layer for the tokens of one text.
 
     A text that is read in pieces through a cache gives the same bits as in one piece through such a
-    cache, and with float32 the same as without. Layers with a sliding window forget what no further
-    token can see. A cache is used by one thread at a time.
+    cache; through one without a `dtype`, the same as without a cache. Layers with a sliding window
+    forget what no further token can see. A cache is used by one thread at a time.
 
     Parameters
     ----------
     config : ModelConfig
         Of the model that fills the cache.
-    dtype : {"f32", "f16", "bf16", "q8"}
+    dtype : {"f32", "f16", "bf16", "q8"}, optional
         How numbers are stored: float32, half floats, bfloat16, or 8-bit integers with a float32
-        scale for every 32 numbers of a head. A long text is written faster the fewer bytes it
-        takes, and read faster in bfloat16 where ``pyqtf info`` names avx512bf16: attention then
-        multiplies in bfloat16, for which queries and weights are rounded too, on every processor.
+        scale for every 32 numbers of a head. With bfloat16 attention also multiplies in bfloat16.
+        Left out: as the model attends without a cache, bfloat16 in layers with quantised weights
+        and float32 in others. A long text is written faster the fewer bytes it takes.
 
     Raises
     ------
@@ -62,19 +62,18 @@ class KVCache:
     4
     >>> cache.truncate(3)
     >>> small = pyqtf.KVCache(model.config, "q8")
+    >>> _ = model.logits([5, 6, 7], cache=small)
     >>> small.bytes_per_token < cache.bytes_per_token / 2
     True
     """
 
-    def __init__(self, config: ModelConfig, dtype: str = "f32") -> None:
-        if dtype not in _DTYPES:
+    def __init__(self, config: ModelConfig, dtype: str | None = None) -> None:
+        if dtype is not None and dtype not in _DTYPES:
             raise ValueError(f"dtype: expected one of {', '.join(_DTYPES)}, got {dtype!r}")
         self.config = config
         self.dtype = dtype
         self._length = 0
-        self._layers = [
-            (_Rows(config, dtype), _Rows(config, dtype)) for _ in range(config.n_layers)
-        ]
+        self._layers: list[tuple[_Rows, _Rows] | None] = [None] * config.n_layers
         self._forgotten = [0] * config.n_layers  # tokens of each layer, from the first on
 
     def __len__(self) -> int:
@@ -84,12 +83,12 @@ class KVCache:
     @property
     def nbytes(self) -> int:
         """Bytes taken, room for further tokens included."""
-        return sum(rows.nbytes for layer in self._layers for rows in layer)
+        return sum(rows.nbytes for layer in self._layers for rows in layer or ())
 
     @property
     def bytes_per_token(self) -> int:
-        """Bytes that the keys and values of one token take in all layers."""
-        return sum(rows.bytes_per_token for layer in self._layers for rows in layer)
+        """Bytes that the keys and values of one token take in all layers that have read any."""
+        return sum(rows.bytes_per_token for layer in self._layers for rows in layer or ())
 
     def truncate(self, length: int) -> None:
         """Forget all tokens but the first `length`.
@@ -112,7 +111,9 @@ class KVCache:
                 )
         self._length = length
 
-    def append(self, layer: int, keys: Floats, values: Floats) -> tuple[Stored, Stored]:
+    def append(
+        self, layer: int, keys: Floats, values: Floats, attends: str = "f32"
+    ) -> tuple[Stored, Stored]:
         """Write one layer's keys and values of new tokens behind those that are there.
 
         They count when `advance` is called, so that a pass that fails leaves the cache as it was.
@@ -123,6 +124,9 @@ class KVCache:
             The layer's number.
         keys, values : float32 [n, n_kv_heads, head_dim]
             Of n new tokens; keys are rotated already.
+        attends : {"f32", "bf16"}
+            How the layer attends without a cache; this is how numbers are stored where the cache
+            has no `dtype`.
 
         Returns
         -------
@@ -135,7 +139,11 @@ class KVCache:
             A number is not finite or too large for half floats.
         """
         start = self._length - self._forgotten[layer]
-        stored_keys, stored_values = self._layers[layer]
+        stored = self._layers[layer]
+        if stored is None:
+            dtype = self.dtype or attends
+            stored = self._layers[layer] = _Rows(self.config, dtype), _Rows(self.config, dtype)
+        stored_keys, stored_values = stored
         return stored_keys.write(start, keys), stored_values.write(start, values)
 
     def advance(self, n_tokens: int) -> None:
@@ -147,7 +155,7 @@ class KVCache:
             unseen = first - self._forgotten[layer]
             # Once in a window's length: a token costs a constant number of copies.
             if unseen > self.config.window(layer):
-                for rows in stored:
+                for rows in stored or ():
                     rows.keep(unseen, self._length - self._forgotten[layer])
                 self._forgotten[layer] = first
 
@@ -155,6 +163,13 @@ class KVCache:
         """Return the first token that the next one sees, of a text of this length."""
         window = self.config.window(layer)
         return max(0, length + 1 - window) if window else 0
+
+
+def to_bf16(x: Floats) -> NDArray[np.uint16]:
+    """Round keys or values [n, n_kv_heads, head_dim] to the bits of bfloat16."""
+    halves = np.empty(x.shape, np.uint16)
+    _core.quantise_heads(x, halves)
+    return halves
 
 
 class _Rows:

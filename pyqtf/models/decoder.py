@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyqtf import _core
-from pyqtf.models.cache import KVCache
+from pyqtf.models.cache import KVCache, to_bf16
 from pyqtf.models.config import ModelConfig
 from pyqtf.models.rope import rotary_angles
 from pyqtf.models.trace import Trace
@@ -166,12 +166,17 @@ class Decoder:
             _core.rope(qkv, *angles, batch.positions, c.n_heads + c.n_kv_heads, c.head_dim)
         heads = qkv.reshape(n_tokens, c.n_heads + 2 * c.n_kv_heads, c.head_dim)
         q, kv = heads[:, : c.n_heads], heads[:, c.n_heads :]
-        k, v = kv[:, : c.n_kv_heads], kv[:, c.n_kv_heads :]
+        k: Any = kv[:, : c.n_kv_heads]
+        v: Any = kv[:, c.n_kv_heads :]
         offsets, trace = batch.offsets, batch.trace
         k_offsets, k_scales, v_scales = offsets, None, None
+        # Beside rounded weights, a product in bfloat16 loses nothing that could be measured.
+        attends = "f32" if layer.qkv.quant == "f32" else "bf16"
         if batch.cache is not None:
-            (k, k_scales), (v, v_scales) = batch.cache.append(i, k, v)
+            (k, k_scales), (v, v_scales) = batch.cache.append(i, k, v, attends)
             k_offsets = np.array([0, len(k)])
+        elif attends == "bf16":
+            k, v = to_bf16(k), to_bf16(v)
         scores: Any = {
             "scale": c.attention_scale,
             "causal": True,
@@ -179,7 +184,8 @@ class Decoder:
             "softcap": c.attn_logit_softcapping,
         }
         if trace is not None and trace.attentions is not None:
-            q_heads, k_heads = (np.ascontiguousarray(part.transpose(1, 0, 2)) for part in (q, k))
+            parts = q, kv[:, : c.n_kv_heads]
+            q_heads, k_heads = (np.ascontiguousarray(part.transpose(1, 0, 2)) for part in parts)
             trace.attentions.append(_core.attention_weights(q_heads, k_heads, **scores))
         mixed = _core.attention(
             q, k, v, offsets, k_offsets, **scores, k_scales=k_scales, v_scales=v_scales
