@@ -113,3 +113,19 @@ def document(
         },
     }  # fmt: skip
     return copy.deepcopy(found)
+
+
+def whole(pipeline: str) -> dict[str, Any]:
+    """A ``tokenizer.json`` with all the merges that its tokens allow, as SentencePiece has them."""
+    found = document(pipeline)
+    vocab = found["model"]["vocab"]
+    first: dict[str, int] = {}
+    for rank, pair in enumerate(found["model"]["merges"]):
+        first.setdefault("".join(pair), rank)
+    found["model"]["merges"] = [
+        [token[:k], token[k:]]
+        for token in sorted(first, key=lambda token: first[token])
+        for k in range(1, len(token))
+        if token[:k] in vocab and token[k:] in vocab
+    ]
+    return found

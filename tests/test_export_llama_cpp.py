@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import gguf
 import gguf_models
+import hf_models
 import numpy as np
 import pytest
 import test_models_gguf
-from export_models import MODELS, make
+from export_models import MODELS, SHAPE, make
 from llama_cpp_peer import Peer, quantise
+from metaspace_tokenizers import whole
 
 import pyqtf
 from pyqtf.formats import read_gguf
+from pyqtf.tokenizer import Tokenizer
 
 STORIES = [story["text"] for story in pyqtf.bundled.stories()[:3]]
 
@@ -50,6 +54,28 @@ def test_every_family_is_computed_as_llama_cpp_does(name, tmp_path):
     # llama.cpp looks GELU up in a table of half-precision numbers.
     bound = 2e-3 if name.startswith(("gpt", "phi")) else 1e-4
     assert abs(losses.nll - theirs).max() < bound
+
+
+@pytest.mark.parametrize("pipeline", ["llama", "gemma"])
+def test_a_tokenizer_with_byte_fallback_is_the_same_one(pipeline, tmp_path):
+    hf_models.make_model(tmp_path / "model", **{**SHAPE, "family": "Llama", "vocab": 905})
+    (tmp_path / "model/tokenizer.json").write_text(json.dumps(whole(pipeline)))
+    pyqtf.export_gguf(tmp_path / "model", tmp_path / "x.gguf", dtype="F32")
+    model, peer = pyqtf.load(tmp_path / "x.gguf", quant="f32"), Peer(tmp_path / "x.gguf")
+    original = Tokenizer.from_file(tmp_path / "model")
+    for text in [
+        *STORIES,
+        "a  b   c",
+        " the",
+        "aaaaaaa bababab",
+        "Café 你好 \U0001f680\n\n",
+        "</s>the",
+    ]:
+        ids = original.encode(text)
+        assert peer.encode(text) == ids.tolist() == model.tokenizer.encode(text).tolist()
+    ids = original.encode(STORIES[0])[:400]
+    (losses,) = model.token_losses([ids])
+    assert perplexity([losses.nll]) == pytest.approx(perplexity([peer.nll(ids)]), rel=1e-3)
 
 
 FTYPES = {

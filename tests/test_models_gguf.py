@@ -213,7 +213,7 @@ BAD = {
     "no scaling": ({}, {"rope_freqs.weight": np.ones(8, np.float32)}, "'rope_freqs.weight' is not"),
     "another shape": ({"qwen2.feed_forward_length": 64}, {}, r"asks for \[64, 32\]"),
     "no vocabulary": ({"tokenizer.ggml.model": None}, {}, "model None"),
-    "another vocabulary": ({"tokenizer.ggml.model": "llama"}, {}, "model 'llama'"),
+    "another vocabulary": ({"tokenizer.ggml.model": "bert"}, {}, "model 'bert'"),
 }  # fmt: skip
 
 

@@ -5,6 +5,9 @@
 
 #include "core/grow.h"
 
+/* No id; the longest token whose cuts are merges, so that joining them takes no memory. */
+enum { UNUSED_RANK = QTF_BPE_LIMIT, LONGEST_CUT = 256 };
+
 static size_t power_of_two(size_t at_least) {
     size_t n = 64;
     while (n < at_least) {
@@ -211,7 +214,7 @@ static qtf_status find_joined(const qtf_bpe *bpe, uint32_t left, uint32_t right,
         return QTF_OK;
     }
     size_t n = (size_t)l->length + r->length;
-    uint8_t small[256], *joined = n <= sizeof small ? small : malloc(n);
+    uint8_t small[LONGEST_CUT], *joined = n <= sizeof small ? small : malloc(n);
     if (!joined) {
         return QTF_NO_MEMORY;
     }
@@ -275,10 +278,43 @@ qtf_status qtf_bpe_add_merge(qtf_bpe *bpe, uint32_t left, uint32_t right, uint32
     size_t slot = merge_slot(bpe->merges, bpe->merge_mask, key);
     bpe->n_merges += bpe->merges[slot] == UINT64_MAX;
     bpe->merges[slot] = key << 21 | rank;
-    bpe->merged[rank] = joined;
+    for (; bpe->n_ranks <= rank; bpe->n_ranks++) {
+        bpe->merged[bpe->n_ranks] = UNUSED_RANK;
+    }
+    bool other = bpe->merged[rank] != UNUSED_RANK && bpe->merged[rank] != joined;
+    bpe->merged[rank] = other ? QTF_BPE_NONE : joined;
     const qtf_bpe_token *l = &bpe->tokens[left], *r = &bpe->tokens[right];
     if (l->length == 1 && r->length == 1) {
         bpe->byte_rank[bpe->bytes[l->start] << 8 | bpe->bytes[r->start]] = rank;
     }
     return QTF_OK;
+}
+
+qtf_status qtf_bpe_add_cuts(qtf_bpe *bpe, uint32_t id, uint32_t rank, qtf_error *error) {
+    const qtf_bpe_token *token = &bpe->tokens[id];
+    if (token->length > LONGEST_CUT) {
+        return qtf_fail(error, QTF_UNSUPPORTED, "token %u has %u bytes, expected at most %d", id,
+                        token->length, LONGEST_CUT);
+    }
+    for (uint32_t cut = 1; cut < token->length; cut++) {
+        const uint8_t *bytes = bpe->bytes + token->start;
+        uint32_t left = qtf_bpe_find(bpe, bytes, cut, QTF_TOKEN_TEXT);
+        if (left == QTF_BPE_NONE) {
+            continue;
+        }
+        uint32_t right = qtf_bpe_find(bpe, bytes + cut, token->length - cut, QTF_TOKEN_TEXT);
+        if (right == QTF_BPE_NONE) {
+            continue;
+        }
+        qtf_status status = qtf_bpe_add_merge(bpe, left, right, rank, id, error);
+        if (status != QTF_OK) {
+            return status;
+        }
+    }
+    return QTF_OK;
+}
+
+uint32_t qtf_bpe_joined(const qtf_bpe *bpe, uint32_t left, uint32_t right) {
+    uint32_t id = QTF_BPE_NONE;
+    return find_joined(bpe, left, right, QTF_BPE_NONE, &id) == QTF_OK ? id : QTF_BPE_NONE;
 }

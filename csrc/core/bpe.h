@@ -36,8 +36,9 @@ typedef struct {
     uint32_t fallback_id[256]; /* the byte-fallback token of each byte, or QTF_BPE_NONE */
     uint64_t *merges;          /* left << 42 | right << 21 | rank, open addressing */
     size_t merge_mask, n_merges;
-    uint32_t *merged; /* [rank] -> id of the merged token */
-    size_t merged_capacity;
+    uint32_t
+        *merged; /* [rank] -> id of the merged token; QTF_BPE_NONE: pairs of that rank differ */
+    size_t n_ranks, merged_capacity;
     uint32_t *byte_rank; /* [256 * 256] rank of merging two single bytes, or QTF_BPE_NONE */
     bool ignore_merges;  /* a word that is a token stays whole */
     bool characters;     /* merging starts from characters, or the bytes of one without a token */
@@ -71,12 +72,21 @@ uint32_t qtf_bpe_find_hashed(const qtf_bpe *bpe, const uint8_t *bytes, size_t n,
 void qtf_bpe_prefetch_merge(const qtf_bpe *bpe, uint32_t left, uint32_t right);
 
 /*
- * Let the tokens left and right merge, before all pairs of higher rank. A pair given twice keeps
- * its last rank. hint is the id the joined token probably has. QTF_BAD_DATA when the two joined are
- * not a token or the rank is too large.
+ * Let the tokens left and right merge, before all pairs of higher rank; of pairs of one rank the
+ * leftmost in a word comes first. A pair given twice keeps its last rank. hint is the id the joined
+ * token probably has. QTF_BAD_DATA when the two joined are not a token or the rank is too large.
  */
 qtf_status qtf_bpe_add_merge(qtf_bpe *bpe, uint32_t left, uint32_t right, uint32_t rank,
                              uint32_t hint, qtf_error *error);
+
+/*
+ * Let any two tokens merge that are token id together, with this rank. Errors: as for
+ * qtf_bpe_add_merge; QTF_UNSUPPORTED when the token has more than 256 bytes.
+ */
+qtf_status qtf_bpe_add_cuts(qtf_bpe *bpe, uint32_t id, uint32_t rank, qtf_error *error);
+
+/* The token that two tokens joined are, by its text, for pairs whose rank doesn't tell. */
+uint32_t qtf_bpe_joined(const qtf_bpe *bpe, uint32_t left, uint32_t right);
 
 /* The rank of a pair, or QTF_BPE_NONE. */
 static inline uint32_t qtf_bpe_rank(const qtf_bpe *bpe, uint32_t left, uint32_t right) {

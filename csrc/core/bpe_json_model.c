@@ -180,6 +180,31 @@ static qtf_status read_merges(qtf_builder *b, uint32_t merges) {
     return status == QTF_OK ? add_merges(b, block, n, rank) : status;
 }
 
+/*
+ * Instead of merges: a rank for each id, null for those that no merge makes. So SentencePiece has
+ * it, by scores: any two tokens merge that are a token together, and of equals the leftmost first.
+ */
+static qtf_status read_ranks(qtf_builder *b, uint32_t ranks) {
+    const qtf_json_node *nodes = b->doc->nodes;
+    qtf_bpe *bpe = &b->tokenizer->bpe;
+    uint32_t id = 0;
+    qtf_status status = QTF_OK;
+    for (uint32_t i = ranks + 1; i < nodes[ranks].next && status == QTF_OK; i = nodes[i].next) {
+        uint32_t rank;
+        if (!qtf_is_null(b, i)) {
+            if (!qtf_json_index(b->doc, i, QTF_BPE_LIMIT - 1, &rank) || !qtf_bpe_has(bpe, id)) {
+                return qtf_fail(b->error, QTF_BAD_DATA,
+                                "model.ranks has %s for id %u, expected an integer less than %u "
+                                "for an id of model.vocab",
+                                qtf_json_kind(b->doc, i), id, QTF_BPE_LIMIT - 1);
+            }
+            status = qtf_bpe_add_cuts(bpe, id, rank, b->error);
+        }
+        id++;
+    }
+    return status;
+}
+
 static qtf_status check_model(const qtf_builder *b, uint32_t model, bool byte_fallback) {
     static const char *const empty[] = {"dropout", "continuing_subword_prefix",
                                         "end_of_word_suffix", "unk_token"};
@@ -199,6 +224,7 @@ qtf_status qtf_read_model(qtf_builder *b, uint32_t model) {
     uint32_t vocab = qtf_json_get(doc, model, "vocab");
     uint32_t merges = qtf_json_get(doc, model, "merges");
     uint32_t type = qtf_json_get(doc, model, "type");
+    uint32_t ranks = qtf_json_get(doc, model, "ranks");
     if (doc->nodes[model].type != QTF_JSON_OBJECT || model == 0) {
         return qtf_fail(b->error, QTF_BAD_DATA, "tokenizer.json has no object \"model\"");
     }
@@ -227,7 +253,18 @@ qtf_status qtf_read_model(qtf_builder *b, uint32_t model) {
     if (status == QTF_OK) {
         status = read_vocab(b, vocab);
     }
-    return status == QTF_OK ? read_merges(b, merges) : status;
+    if (status == QTF_OK) {
+        status = read_merges(b, merges);
+    }
+    if (status != QTF_OK || qtf_is_null(b, ranks)) {
+        return status;
+    }
+    if (doc->nodes[ranks].type != QTF_JSON_ARRAY || doc->nodes[merges].length) {
+        return qtf_fail(b->error, QTF_BAD_DATA,
+                        "model.ranks is %s beside %u merges, expected an array beside none",
+                        qtf_json_kind(doc, ranks), doc->nodes[merges].length);
+    }
+    return read_ranks(b, ranks);
 }
 
 /* Put into `normal` what an added token is in normalised texts; nothing where it stays the same. */

@@ -31,6 +31,13 @@ bool qtf_bpe_scratch_reserve(qtf_bpe_scratch *scratch, size_t n) {
     return done;
 }
 
+/* What a pair of this rank becomes. */
+static inline uint32_t merge_pair(const qtf_bpe *bpe, uint32_t rank, uint32_t left,
+                                  uint32_t right) {
+    uint32_t id = bpe->merged[rank];
+    return QTF_LIKELY(id != QTF_BPE_NONE) ? id : qtf_bpe_joined(bpe, left, right);
+}
+
 static void merge_short(const qtf_bpe *bpe, qtf_bpe_scratch *scratch, size_t *count) {
     uint32_t *ids = scratch->ids, *ranks = scratch->ranks;
     size_t n = *count;
@@ -42,7 +49,7 @@ static void merge_short(const qtf_bpe *bpe, qtf_bpe_scratch *scratch, size_t *co
         if (ranks[best] == QTF_BPE_NONE) {
             break;
         }
-        ids[best] = bpe->merged[ranks[best]];
+        ids[best] = merge_pair(bpe, ranks[best], ids[best], ids[best + 1]);
         n--;
         for (size_t i = best + 1; i < n; i++) {
             ids[i] = ids[i + 1];
@@ -131,7 +138,7 @@ static qtf_status merge_long(const qtf_bpe *bpe, qtf_bpe_scratch *s, size_t *cou
             continue;
         }
         uint32_t gone = s->next[at], after = s->next[gone];
-        s->ids[at] = bpe->merged[rank];
+        s->ids[at] = merge_pair(bpe, rank, s->ids[at], s->ids[gone]);
         s->ranks[gone] = QTF_BPE_NONE;
         s->next[at] = after;
         if (after != QTF_BPE_NONE) {

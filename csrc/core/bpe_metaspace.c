@@ -54,11 +54,11 @@ void qtf_metaspace_meets(const qtf_bpe *bpe, bool split, uint8_t meets[256 * 256
         if (bpe->merges[slot] == UINT64_MAX) {
             continue;
         }
-        uint32_t rank = (uint32_t)bpe->merges[slot] & (QTF_BPE_LIMIT - 1);
-        const qtf_bpe_token *token = &bpe->tokens[bpe->merged[rank]];
-        for (uint32_t i = 1; i < token->length; i++) {
-            const uint8_t *byte = bpe->bytes + token->start + i;
-            meets[byte[-1] << 8 | byte[0]] = 1;
+        const qtf_bpe_token *left = &bpe->tokens[bpe->merges[slot] >> 42];
+        const qtf_bpe_token *right = &bpe->tokens[bpe->merges[slot] >> 21 & (QTF_BPE_LIMIT - 1)];
+        if (left->length && right->length) {
+            uint8_t last = bpe->bytes[left->start + left->length - 1];
+            meets[last << 8 | bpe->bytes[right->start]] = 1;
         }
     }
     for (size_t left = 0; left < 256; left++) {

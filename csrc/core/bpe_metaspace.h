@@ -26,7 +26,7 @@ qtf_status qtf_metaspace_normalise(const uint8_t *text, size_t n, bool prepend, 
 
 /*
  * Find out which neighbouring bytes may be merged: meets[left << 8 | right] is nonzero when they
- * are a place inside a character, or one between characters inside a token that merging makes.
+ * are a place inside a character, or one where two tokens that merge can meet.
  * Everywhere else a text can be cut without changing its tokens. With `split` merges don't reach a
  * space from before it. Where words that are tokens stay whole, no other cut is made.
  */

@@ -89,27 +89,12 @@ static qtf_status read_tokens(reader *r, qtf_bpe *bpe) {
     return status;
 }
 
-/* Every way to cut a token into two tokens is a merge of the token's rank. */
 static qtf_status add_merges(qtf_bpe *bpe, qtf_error *error) {
-    for (uint32_t id = 0; id < bpe->n_ids; id++) {
-        const qtf_bpe_token *token = &bpe->tokens[id];
-        for (uint32_t cut = 1; token->length != QTF_BPE_NONE && cut < token->length; cut++) {
-            const uint8_t *bytes = bpe->bytes + token->start;
-            uint32_t left = qtf_bpe_find(bpe, bytes, cut, QTF_TOKEN_TEXT);
-            if (left == QTF_BPE_NONE) {
-                continue;
-            }
-            uint32_t right = qtf_bpe_find(bpe, bytes + cut, token->length - cut, QTF_TOKEN_TEXT);
-            if (right == QTF_BPE_NONE) {
-                continue;
-            }
-            qtf_status status = qtf_bpe_add_merge(bpe, left, right, id, id, error);
-            if (status != QTF_OK) {
-                return status;
-            }
-        }
+    qtf_status status = QTF_OK;
+    for (uint32_t id = 0; id < bpe->n_ids && status == QTF_OK; id++) {
+        status = qtf_bpe_has(bpe, id) ? qtf_bpe_add_cuts(bpe, id, id, error) : QTF_OK;
     }
-    return QTF_OK;
+    return status;
 }
 
 qtf_status qtf_tokenizer_from_tiktoken(const char *text, size_t n, qtf_split split,

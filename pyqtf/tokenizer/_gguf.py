@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pyqtf.tokenizer import patterns
 from pyqtf.tokenizer._files import byte_level_json
+from pyqtf.tokenizer._metaspace import is_metaspace, metaspace_json, puts_space, scores_of
 
 # The split patterns by the name in tokenizer.ggml.pre.
 _SPLITS: dict[str, tuple[str, ...]] = {
@@ -26,7 +29,10 @@ _SPLITS: dict[str, tuple[str, ...]] = {
 }
 _NFC = ("qwen2", "deepseek-r1-qwen")
 _IGNORE_MERGES = ("llama-bpe", "llama3", "llama-v3", "tekken", "gpt-4o")
-_NORMAL, _CONTROL, _USER_DEFINED, _UNUSED = 1, 3, 4, 5
+_NORMAL, _UNKNOWN, _CONTROL, _USER_DEFINED, _UNUSED, _BYTE = 1, 2, 3, 4, 5, 6
+
+
+_IS_BYTE = re.compile("<0x[0-9A-F]{2}>")
 
 
 class _Values:
@@ -55,6 +61,14 @@ class _Values:
         found: list[int] = kinds.tolist()
         return found
 
+    def scores(self, n_tokens: int) -> NDArray[np.floating[Any]]:
+        scores = self.get("scores")
+        if not isinstance(scores, np.ndarray) or scores.dtype.kind != "f":
+            raise ValueError(f"tokenizer.ggml.scores is {scores!r:.80}, expected numbers")
+        if len(scores) != n_tokens or not np.isfinite(scores).all():
+            raise ValueError(f"{n_tokens} tokens, but {np.isfinite(scores).sum()} finite scores")
+        return scores
+
     def token_id(self, name: str, n_tokens: int) -> int | None:
         """Return the id of the bos or eos token, None where there is none."""
         value = self.get(f"{name}_token_id")
@@ -66,15 +80,15 @@ class _Values:
             raise ValueError(f"the {name} token is unknown: its id is {value}, of {n_tokens}")
         return int(value)
 
-    def flag(self, name: str) -> bool:
+    def flag(self, name: str, missing: bool = False) -> bool:
         value = self.get(name)
         if value is not None and not isinstance(value, bool):
             raise ValueError(f"tokenizer.ggml.{name} is {value!r:.80}, expected true or false")
-        return bool(value)
+        return missing if value is None else value
 
 
-def _template(values: _Values, tokens: list[str]) -> dict[str, Any] | None:
-    before, behind = values.flag("add_bos_token"), values.flag("add_eos_token")
+def _template(values: _Values, tokens: list[str], adds_bos: bool) -> dict[str, Any] | None:
+    before, behind = values.flag("add_bos_token", adds_bos), values.flag("add_eos_token")
     if not before and not behind:
         return None
     single: list[dict[str, Any]] = [{"Sequence": {"id": "A", "type_id": 0}}]
@@ -97,40 +111,61 @@ class Vocabulary(NamedTuple):
     special: dict[str, str | None]  # bos_token, eos_token and chat_template
 
 
+def _byte_level_json(values: _Values, vocab: dict[str, int]) -> dict[str, Any]:
+    model, pre = values.get("model"), values.get("pre")
+    model = model if isinstance(model, str) else None
+    if model != "gpt2" or not isinstance(pre, str) or pre not in _SPLITS:
+        raise ValueError(
+            f"its vocabulary is of model {model!r:.80} and pre-tokeniser {pre!r:.80}, expected "
+            f"'llama', or 'gpt2' and one of {', '.join(_SPLITS)}"
+        )
+    merges = [merge.split(" ", 1) for merge in values.strings("merges")]
+    pairs = [(merge[0], merge[-1]) for merge in merges]
+    document = byte_level_json(vocab, pairs, _SPLITS[pre], nfc=pre in _NFC)
+    document["model"]["ignore_merges"] = pre in _IGNORE_MERGES
+    return document
+
+
+def _scored_json(values: _Values, vocab: dict[str, int]) -> dict[str, Any]:
+    scores = values.scores(len(values.strings("tokens")))
+    used = scores[np.fromiter(vocab.values(), np.int64, len(vocab))]
+    if used.size > 512 and (used == used[0]).mean() > 0.9:
+        raise ValueError(
+            f"nearly all of its tokens have the score {used[0]:g}: the order of its merges was "
+            "lost when it was written"
+        )
+    if values.flag("remove_extra_whitespaces"):
+        raise ValueError("tokenizer.ggml.remove_extra_whitespaces is true, expected false")
+    return metaspace_json(vocab, scores, space_prefix=values.flag("add_space_prefix", True))
+
+
 def read_vocabulary(metadata: Mapping[str, Any]) -> Vocabulary:
     """Return the vocabulary in a GGUF file's metadata.
 
     Raises
     ------
     ValueError
-        The metadata are broken, or the vocabulary is not byte-level BPE with a known split.
+        The metadata are broken, or the vocabulary is neither byte-level BPE with a known split nor
+        SentencePiece's BPE.
     """
     values = _Values(metadata)
-    model, pre = values.get("model"), values.get("pre")
-    model = model if isinstance(model, str) else None
-    if model != "gpt2" or not isinstance(pre, str) or pre not in _SPLITS:
-        raise ValueError(
-            f"its vocabulary is of model {model!r:.80} and pre-tokeniser {pre!r:.80}, expected "
-            f"'gpt2' and one of {', '.join(_SPLITS)}"
-        )
     tokens = values.strings("tokens")
     kinds = values.kinds(len(tokens))
-    merges = [merge.split(" ", 1) for merge in values.strings("merges")]
-    added = [i for i, kind in enumerate(kinds) if kind in (_CONTROL, _USER_DEFINED)]
     if len(set(tokens)) < len(tokens):
         raise ValueError("its vocabulary has a token twice")
+    scored = values.get("model") == "llama"
+    apart = (_CONTROL, _USER_DEFINED, _UNKNOWN) if scored else (_CONTROL, _USER_DEFINED)
+    added = [i for i, kind in enumerate(kinds) if kind in apart]
     # The rows that pad the embedding to a round number are no tokens.
-    apart = {*added, *(i for i, kind in enumerate(kinds) if kind == _UNUSED)}
-    vocab = {token: i for i, token in enumerate(tokens) if i not in apart}
-    document = byte_level_json(
-        vocab, [(merge[0], merge[-1]) for merge in merges], _SPLITS[pre], nfc=pre in _NFC
-    )
+    out = {*added, *(i for i, kind in enumerate(kinds) if kind == _UNUSED)}
+    vocab = {token: i for i, token in enumerate(tokens) if i not in out}
+    document = _scored_json(values, vocab) if scored else _byte_level_json(values, vocab)
     flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
     document["added_tokens"] = [
-        {"id": i, "content": tokens[i], **flags, "special": kinds[i] == _CONTROL} for i in added
+        {"id": i, "content": tokens[i], **flags, "special": kinds[i] != _USER_DEFINED}
+        for i in added
     ]
-    document["post_processor"] = _template(values, tokens)
-    document["model"]["ignore_merges"] = pre in _IGNORE_MERGES
+    document["post_processor"] = _template(values, tokens, adds_bos=scored)
 
     def named(name: str) -> str | None:
         token_id = values.token_id(name, len(tokens))
@@ -172,7 +207,11 @@ def vocabulary_metadata(
     before, behind = _added_tokens(document.get("post_processor"))
     tokens = [f"[PAD{i}]" for i in range(n_rows)]
     kinds = np.full(n_rows, _UNUSED, np.int32)
-    named = [(token, i, _NORMAL) for token, i in document["model"]["vocab"].items()]
+    scored = is_metaspace(document)
+    named = [
+        (token, i, _BYTE if scored and _IS_BYTE.fullmatch(token) else _NORMAL)
+        for token, i in document["model"]["vocab"].items()
+    ]
     for token in document.get("added_tokens") or []:
         kind = _CONTROL if token.get("special") else _USER_DEFINED
         named.append((token["content"], token["id"], kind))
@@ -180,13 +219,28 @@ def vocabulary_metadata(
         if i >= n_rows:
             raise ValueError(f"the token {token!r:.80} has id {i}, but there are {n_rows} rows")
         tokens[i], kinds[i] = token, kind
+    unknown = document["model"].get("unk_token")
+    if scored and unknown in tokens:
+        kinds[tokens.index(unknown)] = _UNKNOWN
     merges = document["model"].get("merges") or []
+    own: dict[str, Any] = (
+        {
+            "model": "llama",
+            "pre": "default",
+            "scores": scores_of(document, n_rows),
+            "add_space_prefix": puts_space(document),
+        }
+        if scored
+        else {
+            "model": "gpt2",
+            "pre": _name_of_split(document),
+            "merges": [merge if isinstance(merge, str) else " ".join(merge) for merge in merges],
+        }
+    )
     values = {
-        "model": "gpt2",
-        "pre": _name_of_split(document),
+        **own,
         "tokens": tokens,
         "token_type": kinds,
-        "merges": [merge if isinstance(merge, str) else " ".join(merge) for merge in merges],
         "bos_token_id": bos_token_id if before is None else before,
         "eos_token_id": eos_token_id if behind is None else behind,
         "add_bos_token": before is not None,
