@@ -24,9 +24,10 @@ def export_gguf(
     """Write a model with its tokenizer as one GGUF file.
 
     The weights are converted from the original ones, a few rows at a time, and not from those of a
-    loaded model, which are rounded already. Two things llama.cpp computes otherwise: GPT-NeoX has
+    loaded model, which are rounded already. Some things llama.cpp computes otherwise: GPT-NeoX has
     GELU's tanh form, and none of these families has sliding windows, so that texts may be no longer
-    than a window.
+    than a window. And where a tokenizer has a Metaspace step, llama.cpp puts a space also before
+    texts that begin with one, and behind every special token.
 
     Parameters
     ----------

@@ -161,6 +161,7 @@ def without_byte():
 STRIP = {"type": "Strip", "content": " ", "start": 1, "stop": 0}
 REPLACE = {"type": "Replace", "pattern": {"String": " "}, "content": "_"}
 METASPACE = {"type": "Metaspace", "replacement": MARK, "prepend_scheme": "always", "split": False}
+RANKED = document("llama")["model"] | {"merges": []}
 SPACED = {"content": "a b", "id": 900, "normalized": True}
 
 
@@ -191,6 +192,10 @@ SPACED = {"content": "a b", "id": 900, "normalized": True}
         (changed(["decoder", "decoders", 3], STRIP | {"stop": 1}), 'decoder "Strip"'),
         (changed(["model", "merges", 0], ["<0x41>", "a"]), "joined token is not in the vocabulary"),
         (changed(["model", "dropout"], 0.1), "dropout"),
+        (changed(["model", "ranks"], [None, 0]), r"ranks is an array beside \d+ merges"),
+        (changed(["model"], RANKED | {"ranks": 3}), "ranks is a number beside 0 merges"),
+        (changed(["model"], RANKED | {"ranks": [-1]}), "ranks has a number for id 0"),
+        (changed(["model"], RANKED | {"ranks": [None] * 5000 + [1]}), "for id 5000"),
         (changed(["added_tokens", 0], SPACED, "metaspace-first"), '"a b" .* has a space'),
         (changed(["added_tokens", 0], SPACED | {"lstrip": True}), "takes the spaces"),
         (changed(["added_tokens", 0], {"content": f"a {MARK}", "id": 900}), "both a space and"),
