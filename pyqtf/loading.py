@@ -6,9 +6,9 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 from pyqtf._quants import QUANTS
-from pyqtf.calibration import Calibration, Texts, read_calibration
 from pyqtf.formats import GGUF, FormatError, Tensor, is_gguf, open_folder, read_gguf
 from pyqtf.model import Model
 from pyqtf.models import gguf
@@ -25,6 +25,9 @@ from pyqtf.sources import Source, find_source
 from pyqtf.tokenizer import Tokenizer
 from pyqtf.tokenizer._files import tokenizer_json
 from pyqtf.tokenizer._gguf import read_vocabulary
+
+if TYPE_CHECKING:
+    from pyqtf.calibration import Calibration, Texts
 
 
 def load(
@@ -116,6 +119,9 @@ def load(
     original = read(source)
     checked = None
     if calibration is not None:
+        # Not before it is needed: pandas, which reads texts, is 70 MB.
+        from pyqtf.calibration import read_calibration
+
         checked = read_calibration(calibration, original.tokenizer, original.config)
     return original.model(source, quant or "q8", checked, progress)
 

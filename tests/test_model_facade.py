@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -208,3 +210,12 @@ def test_what_can_not_be_loaded_is_named(folder, tmp_path):
     (broken / "tokenizer.json").unlink()
     with pytest.raises(FileNotFoundError, match=r"tokenizer\.json"):
         pyqtf.load(broken)
+
+
+def test_a_script_that_loads_and_scores_does_not_wait_for_pandas():
+    code = (
+        "import sys, pyqtf; pyqtf.load('stories-30k').logits([5, 6, 7]);"
+        "print({'pandas', 'scipy', 'matplotlib'} & sys.modules.keys())"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout == "set()\n", result.stderr
