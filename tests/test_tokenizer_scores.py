@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from metaspace_tokenizers import BYTES, MARK, whole
 
 from pyqtf.tokenizer import Tokenizer
 from pyqtf.tokenizer._gguf import read_vocabulary, vocabulary_metadata
+
+pytest.importorskip("tokenizers")
+from metaspace_tokenizers import BYTES, MARK, whole
 
 SPECIAL = ["<unk>", "<s>", "</s>"]
 TEXTS = st.lists(st.sampled_from([*"abc ", MARK, "aa", "  ", "é", "\n", "<s>"]), max_size=24)
