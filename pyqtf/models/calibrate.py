@@ -143,6 +143,7 @@ class _Stream:
 
     def leave(self, layer: LayerWeights) -> None:
         """Go on to the next layer."""
+        # Computed again: kept from `input`, inner values of all texts would be the most memory.
         inner = self.decoder.expand(layer, self.decoder.ffn_input(layer, self._source))
         self.decoder.add_expanded(layer, self.x, inner)
 

@@ -42,6 +42,7 @@ from pyqtf.models.triangular import (
     cholesky,
     inverse,
     panels_of,
+    product,
     solve_transposed,
 )
 
@@ -84,7 +85,7 @@ class Problem:
         for (start, width), h, a in zip(
             panels_of(len(columns)), self._hessian, self._cross, strict=True
         ):
-            # Both products in one: they share an operand.
+            # Packed once for both products.
             w = _core.pack([columns[start : start + width]], "f32")
             _core.matmul(columns[start:], w, residual=h, out=h)
             _core.matmul(gaps, w, residual=a, out=a)
@@ -104,7 +105,7 @@ class Problem:
         _damp(factor, self._n_tokens)
         cholesky(factor)
         if self._gap_of == "inputs":
-            y = [_product(self._weights, part.T) for part in y]
+            y = [product(self._weights, part.T) for part in y]
         solve_transposed(factor, y)
         return _round(self._weights, factor, y, memory)
 
@@ -117,12 +118,6 @@ def _damp(panels: list[Floats], n_tokens: int) -> None:
     least = np.float32(1e-6) * max(float(d.max()) for d in diagonals) or np.float32(1)
     for diagonal in diagonals:
         diagonal += share * diagonal + least
-
-
-def _product(a: Floats, b: Floats) -> Floats:
-    out = np.zeros((len(a), len(b)), np.float32)
-    add_product(out, a, b)
-    return out
 
 
 def _round(

@@ -32,6 +32,11 @@ def panels_of(k: int) -> list[tuple[int, int]]:
     return [(start, min(WIDTH, k - start)) for start in range(0, k, WIDTH)]
 
 
+def product(a: Floats, b: Floats) -> Floats:
+    """Return ``a @ b.T`` [m, n]; a is [m, k] and b is [n, k]."""
+    return _core.matmul(np.ascontiguousarray(a), _core.pack([np.ascontiguousarray(b)], "f32"))
+
+
 def add_product(out: Floats, a: Floats, b: Floats) -> None:
     """Add ``a @ b.T`` to out [m, n]; a is [m, k] and b is [n, k]."""
     w = _core.pack([np.ascontiguousarray(b)], "f32")
@@ -58,9 +63,7 @@ def cholesky(panels: Sequence[Floats]) -> None:
             add_product(panel, rows, -rows[:width])
         panel[:width] = _factor(panel[:width])
         if len(panel) > width:
-            below = np.zeros_like(panel[width:])
-            add_product(below, panel[width:], inverse(panel[:width]))
-            panel[width:] = below
+            panel[width:] = product(panel[width:], inverse(panel[:width]))
 
 
 def _factor(h: Floats) -> Floats:
@@ -98,6 +101,4 @@ def solve_transposed(panels: Sequence[Floats], a: Sequence[Floats]) -> None:
         width = part.shape[1]
         for c in range(b):
             add_product(part, a[c], -panels[c][(b - c) * WIDTH :][:width])
-        solved = np.zeros_like(part)
-        add_product(solved, part, inverse(panels[b][:width]))
-        part[:] = solved
+        part[:] = product(part, inverse(panels[b][:width]))
