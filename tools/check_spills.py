@@ -34,6 +34,7 @@ PROCESSORS = {
         re.compile("jmp|ret"),
         {
             "qtf_gemm_q8__avx512vnni": "vpdpbusd",
+            "qtf_gemm_q4__avx512vnni": "vpdpbusd",
             "qtf_gemm_f32__avx512vnni": "vfmadd",
             "qtf_gemm_q8__avxvnni": "vpdpbusd",
             "qtf_gemm_q4__avxvnni": "vpdpbusd",
@@ -52,6 +53,9 @@ PROCESSORS = {
             "qtf_gemm_q8__neon_dotprod": "sdot",
             "qtf_gemm_q8__neon_i8mm": "usmmla",
             "qtf_gemm_f32__neon": "fmla",
+            "qtf_gemm_q4__neon": "sadalp",
+            "qtf_gemm_q4__neon_dotprod": "sdot",
+            "qtf_gemm_q4__neon_i8mm": "usmmla",
         },
     ),
 }

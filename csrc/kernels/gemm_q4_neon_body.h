@@ -1,6 +1,6 @@
 /*
- * q4 products on NEON: a block is unpacked once for the rows of a tile, each code in the byte that
- * neon_dot takes for it, NEON_ZERO + code; a run's sum is then multiplied by its scale in 32 bits.
+ * q4 products on NEON: a block is unpacked once for the rows of a tile, a code a byte; a run's sum
+ * is then multiplied by its scale in 32 bits.
  * Include it after gemm_q8_neon_body.h.
  */
 #ifndef QTF_GEMM_Q4_NEON_BODY_H
@@ -9,7 +9,11 @@
 #include "kernels/gemm_q8_neon_body.h"
 #include "kernels/q4.h"
 
-enum { NEON_Q4_TILE_ROWS = 6 * NEON_Q8_ROWS };
+enum { NEON_Q4_TILE_ROWS = 48 };
+
+/* Vectors of four columns that rows take at a time: twelve totals at most, and as many sums of a
+ * run, beside the rows' and a weight's register. */
+#define NEON_Q4_VECS(rows) ((rows) == 1 ? 8 : (rows) == 2 ? 4 : 2)
 
 /* What one pass over some rows of a tile needs. */
 typedef struct {
@@ -22,12 +26,12 @@ typedef struct {
 } neon_q4_pass;
 
 QTF_INLINE void neon_q4_unpack(const qtf_q4_block *b, uint8_t (*codes)[4 * QTF_PANEL]) {
-    const uint8x16_t low = vdupq_n_u8(15), zero = vdupq_n_u8(NEON_ZERO);
+    const uint8x16_t low = vdupq_n_u8(15);
     for (int i = 0; i < QTF_Q4_GROUP / 4; i++) {
         QTF_UNROLL for (int part = 0; part < 64; part += 16) {
             const uint8x16_t v = vld1q_u8(b->codes[i] + part);
-            vst1q_u8(codes[i] + part, vorrq_u8(vandq_u8(v, low), zero));
-            vst1q_u8(codes[i] + 64 + part, vorrq_u8(vshrq_n_u8(v, 4), zero));
+            vst1q_u8(codes[i] + part, vandq_u8(v, low));
+            vst1q_u8(codes[i] + 64 + part, vshrq_n_u8(v, 4));
         }
     }
 }
@@ -51,10 +55,10 @@ QTF_INLINE void neon_q4_rows(const neon_q4_pass *pass, const int rows) {
     const qtf_q4_block *b = pass->block;
     const int8_t *x = (const int8_t *)t->x + (size_t)pass->row * t->x_stride;
     const int64_t at = pass->row * t->n_groups + pass->group;
-    const int vecs = NEON_VECS(rows);
+    const int vecs = NEON_Q4_VECS(rows);
     x += QTF_Q4_GROUP * pass->group;
     for (int c = 0; c < t->cols; c += 4 * vecs) {
-        int32x4_t total[NEON_Q8_ROWS][8], dot[NEON_Q8_ROWS][8];
+        int32x4_t total[NEON_Q4_ROWS][8], dot[NEON_Q4_ROWS][8];
         QTF_UNROLL for (int r = 0; r < rows; r++) {
             const int32_t *starts = t->x_starts + QTF_Q4_RUNS / 2 * (at + r * t->n_groups);
             QTF_UNROLL for (int v = 0; v < vecs; v++) {
@@ -63,15 +67,20 @@ QTF_INLINE void neon_q4_rows(const neon_q4_pass *pass, const int rows) {
                                         neon_q4_minima(b->minima[1] + col, starts + 1));
             }
         }
-        for (int run = 0; run < QTF_Q4_RUNS; run++) {
-            neon_dot(x + QTF_Q4_RUN * run, t->x_stride, pass->codes[QTF_Q4_RUN / 4 * run] + 4 * c,
-                     QTF_Q4_RUN / 4, dot, rows, vecs);
+        const int8_t *x_run = x;
+        const uint8_t *codes = pass->codes[0] + 4 * c, *scales = b->scales[0] + c;
+        for (int left = QTF_Q4_RUNS; left; left--) {
+            QTF_OPAQUE(left); /* or the loop ends with an array, whose end takes a register */
+            neon_dot(x_run, t->x_stride, codes, QTF_Q4_RUN / 4, dot, rows, vecs, 0);
             QTF_UNROLL for (int v = 0; v < vecs; v++) {
-                const int32x4_t scales = neon_q4_scales(b->scales[run] + c + 4 * v);
+                const int32x4_t scale = neon_q4_scales(scales + 4 * v);
                 QTF_UNROLL for (int r = 0; r < rows; r++) {
-                    total[r][v] = vmlaq_s32(total[r][v], dot[r][v], scales);
+                    total[r][v] = vmlaq_s32(total[r][v], dot[r][v], scale);
                 }
             }
+            x_run += QTF_Q4_RUN;
+            codes += QTF_PANEL * QTF_Q4_RUN;
+            scales += QTF_PANEL;
         }
         QTF_UNROLL for (int v = 0; v < vecs; v++) {
             const int col = c + 4 * v;
@@ -88,7 +97,7 @@ QTF_INLINE void neon_q4_rows(const neon_q4_pass *pass, const int rows) {
 QTF_INLINE void neon_q4_tile(const qtf_tile *t, void (*run)(const neon_q4_pass *)) {
     _Alignas(64) float sums[NEON_Q4_TILE_ROWS * QTF_PANEL];
     _Alignas(64) uint8_t codes[QTF_Q4_GROUP / 4][4 * QTF_PANEL];
-    const int n_passes = (t->rows + NEON_Q8_ROWS - 1) / NEON_Q8_ROWS;
+    const int n_passes = (t->rows + NEON_Q4_ROWS - 1) / NEON_Q4_ROWS;
     memset(sums, 0, (size_t)t->rows * QTF_PANEL * sizeof *sums);
     for (int64_t g = 0; g < t->n_groups; g++) {
         const qtf_q4_block *b = (const qtf_q4_block *)t->w + g;

@@ -2,7 +2,8 @@
  * q8 products on NEON. A file includes this after the header of its instruction set, which defines
  *
  *   NEON_Q8_ROWS  most rows of a tile, 4 or 8, so that rows × vectors fit the registers;
- *   NEON_ZERO     the byte of a weight that neon_dot takes as 0;
+ *   NEON_Q4_ROWS  the same for q4, which has sums over two lengths at a time;
+ *   NEON_ZERO     what neon_dot is to take from the bytes of q8 weights, 128 or 0;
  *   neon_dot      the products' integer sums.
  *
  * Few rows take more columns at a time, which keeps as many sums apart.
@@ -31,7 +32,8 @@ QTF_INLINE void neon_q8_rows(const qtf_tile *t, const int rows) {
         const int64_t steps = ((left < t->group ? left : t->group) + 3) / 4;
         for (int c = 0; c < t->cols; c += 4 * vecs) {
             int32x4_t dot[NEON_Q8_ROWS][8];
-            neon_dot((const int8_t *)t->x + k0, t->x_stride, w + 4 * c, steps, dot, rows, vecs);
+            neon_dot((const int8_t *)t->x + k0, t->x_stride, w + 4 * c, steps, dot, rows, vecs,
+                     NEON_ZERO);
             QTF_UNROLL for (int v = 0; v < vecs; v++) {
                 const int col = c + 4 * v;
                 const float32x4_t w_scales = vld1q_f32(t->w_scales + QTF_PANEL * g + col);

@@ -10,7 +10,7 @@
 #include "core/compiler.h"
 #include "kernels/gemm.h"
 
-enum { NEON_Q8_ROWS = 8, NEON_Q8_PAIRS = NEON_Q8_ROWS / 2, NEON_ZERO = 0 };
+enum { NEON_Q8_ROWS = 8, NEON_Q8_PAIRS = NEON_Q8_ROWS / 2, NEON_Q4_ROWS = 6, NEON_ZERO = 0 };
 
 /* Assembly, because some compilers have the intrinsic only in files compiled for it throughout. */
 #define NEON_USMMLA(acc, w, x) __asm__("usmmla %0.4s, %1.16b, %2.16b" : "+w"(acc) : "w"(w), "w"(x))
@@ -31,10 +31,12 @@ QTF_INLINE uint32x4_t neon_weights(const uint8_t *w) {
 
 /*
  * dot[r][v] = sums over 4 * steps k of row r, x + r * stride, times columns 4 v … 4 v + 3 of a
- * panel, w: [steps][32][4]. The last of an odd number of rows is a pair with itself.
+ * panel, w: [steps][32][4] as they are: zero is 0. The last of an odd number of rows is a pair with
+ * itself.
  */
 QTF_INLINE void neon_dot(const int8_t *x, size_t stride, const uint8_t *w, int64_t steps,
-                         int32x4_t dot[][8], const int rows, const int vecs) {
+                         int32x4_t dot[][8], const int rows, const int vecs, const uint8_t zero) {
+    (void)zero;
     const int pairs = (rows + 1) / 2;
     const int8_t *odd = x + (rows > 1 ? stride : 0);
     /* Column by column: both rows of 4 v, both of 4 v + 1; then of 4 v + 2 and 4 v + 3. */

@@ -18,7 +18,7 @@ static void qtf_gemm_q8__neon_i8mm(const qtf_tile *tile) {
 }
 
 static void q4_pass(const neon_q4_pass *pass) {
-    switch (pass->rows) { QTF_CASES_8(neon_q4_rows, pass) }
+    switch (pass->rows) { QTF_CASES_6(neon_q4_rows, pass) }
 }
 
 static void qtf_gemm_q4__neon_i8mm(const qtf_tile *tile) {
