@@ -25,6 +25,10 @@ def use_isa(name: str, /) -> None: ...
 def get_num_threads() -> int: ...
 def set_num_threads(n: int, /) -> None: ...
 
+Q4_GROUP: int
+Q4_RUN: int
+Q4_BLOCK_BYTES: int
+
 @final
 class Matrix:
     @property

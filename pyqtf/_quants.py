@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from pyqtf import _core
+
 QUANTS = ("q8", "q4", "f32")
-# Weights that share d in q4, and the bytes of 32 rows of so many columns.
-_Q4_GROUP, _BLOCK_BYTES = 128, 2368
 # Added to the embedding, and small: never rounded.
 _EXACT = ("positions",)
 # What keeps 8 bits in q4; csrc/core/matmul.h says what 4 would cost.
@@ -49,7 +49,7 @@ def group_of(columns: int, quant: str) -> int:
     [8, 32, 128]
     """
     if quant == "q4":
-        return _Q4_GROUP
+        return _core.Q4_GROUP
     return 8 if columns <= 128 else 32 if columns < 512 else 128
 
 
@@ -64,5 +64,5 @@ def matrix_bytes(shape: tuple[int, ...], quant: str, group: int) -> int:
     panels, columns = -(-shape[0] // 32), shape[1]
     groups = -(-columns // group)
     if quant == "q4":
-        return panels * groups * _BLOCK_BYTES
+        return panels * groups * _core.Q4_BLOCK_BYTES
     return panels * 32 * (4 * columns if quant == "f32" else -(-columns // 4) * 4 + 4 * groups)

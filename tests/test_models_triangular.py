@@ -8,6 +8,7 @@ import pytest
 from pyqtf.models.triangular import cholesky, inverse, panels_of, solve_transposed
 
 SIZES = [1, 2, 31, 127, 128, 129, 300]
+WIDTHS = [128, 50]
 
 
 def positive(k: int) -> np.ndarray:
@@ -16,21 +17,22 @@ def positive(k: int) -> np.ndarray:
     return (x.T @ x).astype(np.float32)
 
 
-def cut(h: np.ndarray) -> list[np.ndarray]:
-    return [h[start:, start : start + width].copy() for start, width in panels_of(len(h))]
+def cut(h: np.ndarray, width: int) -> list[np.ndarray]:
+    return [h[i:, i : i + n].copy() for i, n in panels_of(len(h), width)]
 
 
 def joined(panels: list[np.ndarray]) -> np.ndarray:
     out = np.zeros((len(panels[0]), len(panels[0])))
-    for (start, width), panel in zip(panels_of(len(out)), panels, strict=True):
-        out[start:, start : start + width] = panel
+    for (i, n), panel in zip(panels_of(len(out), panels[0].shape[1]), panels, strict=True):
+        out[i:, i : i + n] = panel
     return out
 
 
+@pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("k", SIZES)
-def test_factor(k):
+def test_factor(k, width):
     h = positive(k)
-    panels = cut(h)
+    panels = cut(h, width)
     cholesky(panels)
     expected = np.linalg.cholesky(h.astype(np.float64))
     scale = np.sqrt(np.diag(h).astype(np.float64))[:, None]
@@ -47,12 +49,13 @@ def test_inverse(k):
     assert not np.triu(inverse(lower), 1).any()
 
 
+@pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("k", SIZES)
-def test_solve(k):
-    panels = cut(positive(k))
+def test_solve(k, width):
+    panels = cut(positive(k), width)
     cholesky(panels)
     a = np.random.default_rng(1).standard_normal((9, k)).astype(np.float32)
-    parts = [a[:, start : start + width].copy() for start, width in panels_of(k)]
+    parts = [a[:, i : i + n].copy() for i, n in panels_of(k, width)]
     solve_transposed(panels, parts)
     expected = np.linalg.solve(joined(panels), a.astype(np.float64).T).T
     found = np.concatenate(parts, axis=1)
@@ -64,4 +67,4 @@ def test_what_is_not_positive_definite_is_refused(k):
     h = positive(k)
     h[-1, -1] = -1
     with pytest.raises(ArithmeticError, match="not positive definite"):
-        cholesky(cut(h))
+        cholesky(cut(h, 128))

@@ -404,7 +404,10 @@ static PyMethodDef methods[] = {
 
 int qtf_py_add_matrix(PyObject *module) {
     matrix_type = (PyTypeObject *)PyType_FromSpec(&matrix_spec);
-    if (!matrix_type || PyModule_AddType(module, matrix_type) < 0) {
+    if (!matrix_type || PyModule_AddType(module, matrix_type) < 0 ||
+        PyModule_AddIntConstant(module, "Q4_GROUP", QTF_Q4_GROUP) < 0 ||
+        PyModule_AddIntConstant(module, "Q4_RUN", QTF_Q4_RUN) < 0 ||
+        PyModule_AddIntConstant(module, "Q4_BLOCK_BYTES", sizeof(qtf_q4_block)) < 0) {
         return -1;
     }
     return PyModule_AddFunctions(module, methods);

@@ -35,7 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyqtf import _core
-from pyqtf.models.q4_blocks import RUN, as_matrix, read_blocks, read_grid, write_codes
+from pyqtf.models.q4_blocks import GROUP, RUN, as_matrix, read_blocks, read_grid, write_codes
 from pyqtf.models.triangular import (
     Floats,
     add_product,
@@ -75,16 +75,15 @@ class Problem:
         rows = k if gap_of == "inputs" else n
         self._weights = weights
         self._gap_of = gap_of
-        self._hessian = [np.zeros((k - start, width), np.float32) for start, width in panels_of(k)]
-        self._cross = [np.zeros((rows, width), np.float32) for _, width in panels_of(k)]
+        self._panels = panels_of(k, GROUP)  # so that each holds what is rounded together
+        self._hessian = [np.zeros((k - start, width), np.float32) for start, width in self._panels]
+        self._cross = [np.zeros((rows, width), np.float32) for _, width in self._panels]
         self._n_tokens = 0
 
     def add(self, x: Floats, gap: Floats) -> None:
         """Take in some tokens: inputs [T, k], and gaps [T, n] or [T, k]."""
         columns, gaps = x.T.copy(), gap.T.copy()
-        for (start, width), h, a in zip(
-            panels_of(len(columns)), self._hessian, self._cross, strict=True
-        ):
+        for (start, width), h, a in zip(self._panels, self._hessian, self._cross, strict=True):
             # Packed once for both products.
             w = _core.pack([columns[start : start + width]], "f32")
             _core.matmul(columns[start:], w, residual=h, out=h)
@@ -127,7 +126,8 @@ def _round(
     n, k = weights.shape
     off = np.zeros_like(weights)  # W - Q, as far as it is rounded
     groups = []
-    for (start, width), panel, target in reversed(list(zip(panels_of(k), factor, y, strict=True))):
+    panels = list(zip(panels_of(k, GROUP), factor, y, strict=True))
+    for (start, width), panel, target in reversed(panels):
         here = slice(start, start + width)
         if start + width < k:
             add_product(target, off[:, start + width :], panel[width:].T)

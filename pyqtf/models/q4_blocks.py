@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pyqtf import _core
 
 # Columns of a block, and columns that share a scale and a minimum.
-GROUP, RUN = 128, 32
+GROUP, RUN = _core.Q4_GROUP, _core.Q4_RUN
 _PANEL = 32
 BLOCK = np.dtype(
     [

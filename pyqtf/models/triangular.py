@@ -3,8 +3,8 @@
 A library's depend on the processor and the number of threads. Here products are pyqtf's own, whose
 sums have a fixed order, and the rest is NumPy element by element.
 
-A lower triangle [k, k] is a list of panels: panel b holds columns ``128 * b`` and on, and rows from
-the diagonal down, [k - 128 b, <= 128].
+A lower triangle [k, k] is a list of panels of one width w: panel b holds columns ``w * b`` and on,
+and rows from the diagonal down, [k - w b, <= w].
 """
 
 from __future__ import annotations
@@ -18,18 +18,16 @@ from pyqtf import _core
 
 Floats = NDArray[np.float32]
 
-WIDTH = 128
 
-
-def panels_of(k: int) -> list[tuple[int, int]]:
+def panels_of(k: int, width: int) -> list[tuple[int, int]]:
     """Return the first column and the width of each panel.
 
     Examples
     --------
-    >>> panels_of(300)
+    >>> panels_of(300, 128)
     [(0, 128), (128, 128), (256, 44)]
     """
-    return [(start, min(WIDTH, k - start)) for start in range(0, k, WIDTH)]
+    return [(start, min(width, k - start)) for start in range(0, k, width)]
 
 
 def product(a: Floats, b: Floats) -> Floats:
@@ -48,7 +46,7 @@ def cholesky(panels: Sequence[Floats]) -> None:
 
     Parameters
     ----------
-    panels : list of float32 [k - 128 b, <= 128]
+    panels : list of float32 [k - w b, <= w]
         H's lower triangle; what lies above the diagonal is taken as its mirror image.
 
     Raises
@@ -59,7 +57,7 @@ def cholesky(panels: Sequence[Floats]) -> None:
     for b, panel in enumerate(panels):
         width = panel.shape[1]
         for c in range(b):
-            rows = panels[c][(b - c) * WIDTH :]
+            rows = panels[c][(b - c) * panels[0].shape[1] :]
             add_product(panel, rows, -rows[:width])
         panel[:width] = _factor(panel[:width])
         if len(panel) > width:
@@ -92,13 +90,13 @@ def solve_transposed(panels: Sequence[Floats], a: Sequence[Floats]) -> None:
 
     Parameters
     ----------
-    panels : list of float32 [k - 128 b, <= 128]
+    panels : list of float32 [k - w b, <= w]
         L, from `cholesky`.
-    a : list of float32 [n, <= 128]
+    a : list of float32 [n, <= w]
         A's columns, cut as L's are.
     """
     for b, part in enumerate(a):
         width = part.shape[1]
         for c in range(b):
-            add_product(part, a[c], -panels[c][(b - c) * WIDTH :][:width])
+            add_product(part, a[c], -panels[c][(b - c) * panels[0].shape[1] :][:width])
         part[:] = product(part, inverse(panels[b][:width]))
