@@ -25,7 +25,7 @@ def export_gguf(
 
     The weights are converted from the original ones, a few rows at a time, and not from those of a
     loaded model, which are rounded already. Some things llama.cpp computes otherwise: GPT-NeoX has
-    GELU's tanh form, and none of these families has sliding windows, so that texts may be no longer
+    GELU's tanh form, and no family but Gemma has sliding windows, so that texts may be no longer
     than a window. And where a tokenizer has a Metaspace step, llama.cpp puts a space also before
     texts that begin with one, and behind every special token.
 
@@ -45,8 +45,10 @@ def export_gguf(
     FileNotFoundError, PermissionError, ConnectionError
         The model is not there, lacks a file, or can't be downloaded; see `pyqtf.load`.
     pyqtf.formats.FormatError
-        A file breaks its format, llama.cpp has no name for the family or for the way the tokenizer
-        splits texts, or a weight doesn't fit `dtype`.
+        A file breaks its format, llama.cpp has no name for the way the tokenizer splits texts, a
+        weight doesn't fit `dtype`, or the model computes something that a GGUF file can't say: a
+        scaling of the rotary embedding, or a Gemma's scale of scores, which llama.cpp takes from
+        its size.
     ValueError
         `dtype` is none of those.
 

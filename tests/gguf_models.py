@@ -27,7 +27,9 @@ def random_weights(config: ModelConfig, dtype: str, seed: int = 0) -> dict[str, 
         if len(shape) == 1:
             noise = rng.normal(size=shape)
             values = noise if name.endswith("bias") else 1 + 0.4 * noise
-            weights[name] = 2 * (values.astype(np.float32),)
+            values = values.astype(np.float32)
+            # What transformers adds 1 to stands in the file with 1 added.
+            weights[name] = (values, values - 1 if config.family.startswith("gemma") else values)
             continue
         if dtype.endswith("_K") or dtype == "IQ4_NL":  # the gguf package doesn't quantise to these
             n_blocks = shape[0] * shape[1] // READABLE[dtype].block_size
@@ -65,6 +67,8 @@ def write_gguf(path: Path, config: ModelConfig, dtype: str, weights: dict[str, A
     out.add_head_count_kv(config.n_kv_heads)
     out.add_rope_freq_base(config.rope_theta)
     out.add_layer_norm_rms_eps(config.rms_norm_eps)
+    if config.family.startswith("gemma"):
+        _add_gemma(out, config)
     if config.head_dim * config.n_heads != config.hidden_size:
         out.add_key_length(config.head_dim)
         out.add_value_length(config.head_dim)
@@ -85,3 +89,18 @@ def write_gguf(path: Path, config: ModelConfig, dtype: str, weights: dict[str, A
     out.write_kv_data_to_file()
     out.write_tensors_to_file()
     out.close()
+
+
+def _add_gemma(out: gguf.GGUFWriter, config: ModelConfig) -> None:
+    """What no other family has, as llama.cpp's converter says it."""
+    if config.attn_logit_softcapping:
+        out.add_attn_logit_softcapping(config.attn_logit_softcapping)
+    if config.final_logit_softcapping:
+        out.add_final_logit_softcapping(config.final_logit_softcapping)
+    if config.sliding_window:
+        out.add_sliding_window(config.sliding_window)
+    if config.local_rope_theta is not None:
+        out.add_rope_freq_base_swa(config.local_rope_theta)
+    if config.rope_scaling is not None:
+        out.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
+        out.add_rope_scaling_factor(config.rope_scaling.factor)

@@ -129,7 +129,7 @@ def test_quantised_gpt2_is_read(tmp_path):
     assert 0 < abs(exact - stored).mean() < 0.05
 
 
-@pytest.mark.parametrize("name", ["gpt_neox", "qwen2 yarn"])
+@pytest.mark.parametrize("name", ["gpt_neox", "qwen2 yarn", "gemma2", "gemma3"])
 def test_metadata_of_any_type_are_read_or_refused(name, tmp_path):
     models.make(name, tmp_path)
     path = tmp_path / "x.gguf"

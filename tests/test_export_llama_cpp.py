@@ -8,15 +8,17 @@ from dataclasses import replace
 import gguf
 import gguf_models
 import hf_models
+import mutants
 import numpy as np
 import pytest
 import test_models_gguf
-from export_models import MODELS, SHAPE, make
+from export_models import FULL, MODELS, SHAPE, SLIDING, make
 from llama_cpp_peer import Peer, quantise
 from metaspace_tokenizers import whole
 
 import pyqtf
 from pyqtf.formats import read_gguf
+from pyqtf.models.rope import RopeScaling
 from pyqtf.tokenizer import Tokenizer
 
 STORIES = [story["text"] for story in pyqtf.bundled.stories()[:3]]
@@ -24,6 +26,32 @@ STORIES = [story["text"] for story in pyqtf.bundled.stories()[:3]]
 
 def perplexity(nll):
     return np.exp(np.mean(np.concatenate(nll)))
+
+
+# What a comparison with llama.cpp must tell apart.
+PARTICULARS = {
+    "gemma2": [
+        {"attn_logit_softcapping": 6.1},
+        {"final_logit_softcapping": 5.01},
+        {"sliding_window": 41},
+        {"layer_types": (FULL, SLIDING, FULL)},
+        {"query_pre_attn_scalar": 31.0},
+    ],
+    "gemma2 27b": [{"query_pre_attn_scalar": 32.0}],
+    "gemma3": [
+        {"sliding_window": 41},
+        {"layer_types": (*4 * [SLIDING], FULL, SLIDING, SLIDING)},
+        {"local_rope_theta": 3.1e3},
+        {"rope_theta": 1.1e5},
+        {"rope_scaling": RopeScaling("linear", 9.0)},
+        {"query_pre_attn_scalar": 31.0},
+    ],
+    "gemma3 untied": [
+        {"final_logit_softcapping": 5.01},
+        {"layer_types": (SLIDING, FULL, SLIDING, SLIDING)},
+    ],
+    "gemma3 27b": [{"query_pre_attn_scalar": 32.0}],
+}
 
 
 # llama.cpp rounds activations to what a matrix is stored in; float32 leaves nothing to round.
@@ -52,8 +80,13 @@ def test_every_family_is_computed_as_llama_cpp_does(name, tmp_path):
     print(f"\n{name}: {np.exp(losses.nll.mean() - theirs.mean()) - 1:+.5%}, "
           f"{abs(losses.nll - theirs).max():.2g} at most")  # fmt: skip
     # llama.cpp looks GELU up in a table of half-precision numbers.
-    bound = 2e-3 if name.startswith(("gpt", "phi")) else 1e-4
+    bound = 2e-3 if name.startswith(("gpt", "phi", "gemma")) else 1e-4
     assert abs(losses.nll - theirs).max() < bound
+    for changes in PARTICULARS.get(name, []):
+        wrong = pyqtf.load(tmp_path / "model", quant="f32")
+        mutants.with_config(wrong, **changes)
+        (losses,) = wrong.token_losses([ids])
+        assert abs(losses.nll - theirs).max() > bound, changes
 
 
 @pytest.mark.parametrize("pipeline", ["llama", "gemma"])
@@ -76,6 +109,21 @@ def test_a_tokenizer_with_byte_fallback_is_the_same_one(pipeline, tmp_path):
     ids = original.encode(STORIES[0])[:400]
     (losses,) = model.token_losses([ids])
     assert perplexity([losses.nll]) == pytest.approx(perplexity([peer.nll(ids)]), rel=1e-3)
+
+
+@pytest.mark.parametrize("dtype", ["F32", "F16", "BF16", "Q8_0", "Q4_0"])
+@pytest.mark.parametrize("name", ["gemma2", "gemma3"])
+def test_gemma_with_its_tokenizer_has_the_same_perplexity(name, dtype, tmp_path):
+    make(name, tmp_path / "model", vocab=905)
+    (tmp_path / "model/tokenizer.json").write_text(json.dumps(whole("gemma")))
+    pyqtf.export_gguf(tmp_path / "model", tmp_path / "x.gguf", dtype=dtype)
+    model, peer = pyqtf.load(tmp_path / "x.gguf", quant="f32"), Peer(tmp_path / "x.gguf")
+    ids = [model.tokenizer.encode(text)[:400] for text in STORIES]
+    assert [peer.encode(text)[:400] for text in STORIES] == [one.tolist() for one in ids]
+    theirs = perplexity([peer.nll(one) for one in ids])
+    ours = perplexity([losses.nll for losses in model.token_losses(ids)])
+    print(f"\n{name} {dtype}: llama.cpp {theirs:.5f}, pyqtf {ours:.5f}, {ours / theirs - 1:+.5%}")
+    assert abs(ours / theirs - 1) < 1e-3
 
 
 FTYPES = {

@@ -33,18 +33,20 @@ def rope_parameters(config):
             "high_freq_factor": scaling.fast, "low_freq_factor": scaling.slow}  # fmt: skip
 
 
-def reference_model(config, weights):
-    """transformers' model with these weights."""
-    family = {"qwen2": "Qwen2", "qwen3": "Qwen3", "llama": "Llama", "olmo2": "Olmo2"}[config.family]
+def reference_model(config, weights, **options):
+    """transformers' model with these weights; `options` are more fields of its config."""
+    family = config.family.capitalize()
+    text = "Text" if family == "Gemma3" else ""
+    options = {"rope_parameters": rope_parameters(config), **options}
     theirs = getattr(transformers, f"{family}ForCausalLM")(
-        getattr(transformers, f"{family}Config")(
+        getattr(transformers, f"{family}{text}Config")(
             vocab_size=config.vocab_size, hidden_size=config.hidden_size,
             num_hidden_layers=config.n_layers, num_attention_heads=config.n_heads,
             num_key_value_heads=config.n_kv_heads, head_dim=config.head_dim,
             intermediate_size=config.intermediate_size, rms_norm_eps=config.rms_norm_eps,
             max_position_embeddings=config.max_position_embeddings,
             tie_word_embeddings=config.tie_word_embeddings, attn_implementation="eager",
-            rope_parameters=rope_parameters(config),
+            **options,
         )
     )  # fmt: skip
     state = {name: torch.from_numpy(values) for name, (_, values) in weights.items()}

@@ -17,6 +17,7 @@ from pyqtf.formats.gguf import DEFAULT_ALIGNMENT, MAGIC
 from pyqtf.formats.gguf_quantize import quantize
 from pyqtf.formats.gguf_types import READABLE
 from pyqtf.formats.gguf_values import encode_string, encode_value
+from pyqtf.formats.mapped import widen
 
 WRITABLE = ("F32", "F16", "BF16", "Q8_0", "Q4_0")
 
@@ -138,14 +139,12 @@ def _encode(name: str, dtype: str, rows: Rows) -> Iterator[bytes]:
 
 
 def _widen(name: str, block: NDArray[Any]) -> NDArray[np.float32]:
-    if block.dtype == np.uint16:
-        return (block.astype(np.uint32) << 16).view(np.float32)
-    if block.dtype not in (np.float32, np.float16):
+    if block.dtype not in (np.float32, np.float16, np.uint16):
         raise FormatError(
             f"tensor {name!r}: expected float32, float16, or uint16 with the bits of bfloat16, "
             f"got {block.dtype}"
         )
-    return block.astype(np.float32)
+    return widen(block)
 
 
 def _convert(name: str, dtype: str, values: NDArray[np.float32]) -> bytes:

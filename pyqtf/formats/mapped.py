@@ -108,3 +108,10 @@ class Tensor:
     def release(self) -> None:
         """Give the memory of the pages read back to the system."""
         self.file.release(self.start, self.stop)
+
+
+def widen(array: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Return weights as float32; uint16 holds bfloat16, the upper half of a float32."""
+    if array.dtype == np.uint16:
+        return (array.astype(np.uint32) << 16).view(np.float32)
+    return array.astype(np.float32)

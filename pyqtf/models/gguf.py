@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from pyqtf.formats import GGUF, FormatError
 from pyqtf.models.config import ModelConfig
+from pyqtf.models.gguf_gemma import GEMMA, gemma_metadata, read_gemma
+from pyqtf.models.gguf_keys import Keys
 from pyqtf.models.gguf_tensors import EMBED, HEAD, ROPE_FACTORS
 from pyqtf.models.registry import FAMILIES, parse_config
 from pyqtf.models.rope import RopeScaling, rotary_frequencies
@@ -51,11 +53,6 @@ _PHI_SIZES: _Sizes = {
     "n_kv_heads": _SIZES["n_kv_heads"],
     "rope_theta": _SIZES["rope_theta"],
 }
-# What llama.cpp takes for a key that is missing: another key, or a number.
-_DEFAULTS: dict[str, str | float] = {
-    "attention.head_count_kv": "attention.head_count",
-    "rope.freq_base": 10000.0,
-}
 
 
 @dataclass(frozen=True)
@@ -86,48 +83,14 @@ _ARCHITECTURES: Mapping[str, _Architecture] = {
     # Whichever GELU a GPT-NeoX has in its config.json, llama.cpp runs the tanh form.
     "gpt_neox": _Architecture("gptneox", _NEOX_SIZES, {"hidden_act": "gelu_new"}),
     "phi": _Architecture("phi2", _PHI_SIZES, {"hidden_act": "gelu_new"}),
+    "gemma2": _Architecture("gemma2"),
+    "gemma3": _Architecture("gemma3"),
     # Written only: what is called llama is read as the first of that name.
     "mistral": _Architecture("llama"),
 }
 # llama.cpp's names and families, of those that are read.
 _FAMILIES = {kind.name: family for family, kind in reversed([*_ARCHITECTURES.items()])}
 _SCALINGS = ("none", "linear", "yarn")
-
-
-class _Metadata:
-    """Metadata of one architecture, with errors that name the key."""
-
-    def __init__(self, file: GGUF, architecture: str) -> None:
-        self._values = file.metadata
-        self._where = file.path
-        self._prefix = architecture
-
-    def number(self, key: str) -> int | float:
-        full = f"{self._prefix}.{key}"
-        if full not in self._values:
-            default = _DEFAULTS.get(key)
-            if default is None:
-                raise FormatError(f"{self._where}: metadata {full!r} is missing")
-            return self.number(default) if isinstance(default, str) else default
-        value = self._values[full]
-        if not isinstance(value, (np.integer, np.floating)):
-            raise FormatError(
-                f"{self._where}: metadata {full!r} must be a number, got {value!r:.80}"
-            )
-        # The shortest decimal that rounds to it: 1e-6, as in config.json, not 9.9999999e-07.
-        return int(value) if isinstance(value, np.integer) else float(str(value))
-
-    def get(self, key: str, default: object) -> Any:
-        return self._values.get(f"{self._prefix}.{key}", default)
-
-    def refuse_unless(self, key: str, expected: int | str) -> None:
-        """Refuse a key that is there with another value: the model would be computed wrongly."""
-        value = self.get(key, expected)
-        if not np.array_equal(value, expected):
-            raise FormatError(
-                f"{self._where}: metadata '{self._prefix}.{key}' = {value!r:.80} is not supported; "
-                f"pyqtf computes {expected!r} only"
-            )
 
 
 def read_config(file: GGUF) -> ModelConfig:
@@ -154,11 +117,11 @@ def read_config(file: GGUF) -> ModelConfig:
         )
     if EMBED not in file.tensors or len(file.tensors[EMBED].shape) != 2:
         raise FormatError(f"{file.path}: expected a matrix {EMBED!r}: not a whole model")
-    metadata, known = _Metadata(file, name), _ARCHITECTURES[family]
+    keys, known = Keys(file, name), _ARCHITECTURES[family]
     values: dict[str, Any] = {
-        name: metadata.number(key)
+        name: keys.number(key)
         for name, key in known.sizes.values()
-        if key != "attention.key_length" or metadata.get(key, None) is not None
+        if key != "attention.key_length" or keys.get(key, None) is not None
     }
     values |= {
         "architectures": [FAMILIES[family].architecture],
@@ -167,51 +130,59 @@ def read_config(file: GGUF) -> ModelConfig:
         **known.fixed,
     }
     if family in ("gpt_neox", "phi"):
-        values |= _partial_values(metadata, values)
+        values |= _partial_values(keys, values)
     if "rope_theta" in known.sizes:
-        values["rope_scaling"] = _scaling_values(metadata)
+        values["rope_scaling"] = _scaling_values(keys)
+    if family in GEMMA and "head_dim" not in values:
+        values["head_dim"] = values["hidden_size"] // max(values["num_attention_heads"], 1)
     config = parse_config(values, str(file.path))
     if ROPE_FACTORS in file.tensors:
         config = replace(config, rope_scaling=_llama3_scaling(file, config))
-    metadata.refuse_unless("attention.value_length", config.head_dim)
-    metadata.refuse_unless("rope.dimension_count", config.rotary_dim)
-    window = metadata.get("attention.sliding_window", 0)
+    keys.refuse_unless("attention.value_length", config.head_dim)
+    keys.refuse_unless("rope.dimension_count", config.rotary_dim)
+    keys.refuse_unless("expert_count", 0)
+    keys.refuse_unless("attention.causal", True)
+    if family in GEMMA:
+        return read_gemma(keys, config)
+    window = keys.get("attention.sliding_window", 0)
     # One that no text outgrows changes nothing.
     if not (isinstance(window, np.integer) and window >= config.max_position_embeddings):
-        metadata.refuse_unless("attention.sliding_window", 0)
-    metadata.refuse_unless("expert_count", 0)
+        keys.refuse_unless("attention.sliding_window", 0)
     return config
 
 
-def _partial_values(metadata: _Metadata, values: Mapping[str, Any]) -> dict[str, Any]:
+def _partial_values(keys: Keys, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of models that turn a part of each head, in both families' words."""
     width, n_heads = values["hidden_size"], values["num_attention_heads"]
-    part = metadata.number("rope.dimension_count") * n_heads / max(width, 1)
+    part = keys.number("rope.dimension_count") * n_heads / max(width, 1)
     return {
         "rotary_pct": part,
         "partial_rotary_factor": part,
-        "use_parallel_residual": metadata.get("use_parallel_residual", True),
+        "use_parallel_residual": keys.get("use_parallel_residual", True),
     }
 
 
-def _scaling_values(metadata: _Metadata) -> dict[str, Any] | None:
+def _scaling_values(keys: Keys) -> dict[str, Any] | None:
     """Return ``rope_scaling`` as config.json has it."""
-    kind = metadata.get("rope.scaling.type", "none")
+    keys.refuse_unless("rope.scale_linear", 1)  # the factor in files of 2023
+    # As in llama.cpp, a factor alone is a linear one.
+    told = keys.get("rope.scaling.factor", None) is not None
+    kind = keys.get("rope.scaling.type", "linear" if told else "none")
     if not isinstance(kind, str) or kind not in _SCALINGS:
-        metadata.refuse_unless("rope.scaling.type", " or ".join(_SCALINGS))
+        keys.refuse_unless("rope.scaling.type", " or ".join(_SCALINGS))
     if kind == "none":
         return None
-    values = {"rope_type": kind, "factor": metadata.number("rope.scaling.factor")}
+    values = {"rope_type": kind, "factor": keys.number("rope.scaling.factor")}
     if kind == "yarn":
-        metadata.refuse_unless("rope.scaling.attn_factor", 1)
-        metadata.refuse_unless("rope.scaling.yarn_attn_factor", 1)
-        metadata.refuse_unless("rope.scaling.yarn_ext_factor", 1)
-        metadata.refuse_unless("rope.scaling.yarn_log_multiplier", 0)
-        length = metadata.number("rope.scaling.original_context_length")
+        keys.refuse_unless("rope.scaling.attn_factor", 1)
+        keys.refuse_unless("rope.scaling.yarn_attn_factor", 1)
+        keys.refuse_unless("rope.scaling.yarn_ext_factor", 1)
+        keys.refuse_unless("rope.scaling.yarn_log_multiplier", 0)
+        length = keys.number("rope.scaling.original_context_length")
         values["original_max_position_embeddings"] = length
         for key in ("beta_fast", "beta_slow"):
-            if metadata.get(f"rope.scaling.yarn_{key}", None) is not None:
-                values[key] = metadata.number(f"rope.scaling.yarn_{key}")
+            if keys.get(f"rope.scaling.yarn_{key}", None) is not None:
+                values[key] = keys.number(f"rope.scaling.yarn_{key}")
     return values
 
 
@@ -245,13 +216,13 @@ def gguf_metadata(config: ModelConfig, name: str) -> Mapping[str, Any]:
     Raises
     ------
     FormatError
-        llama.cpp doesn't know the family, or the way in which the model's rotary embedding is
-        scaled.
+        llama.cpp can't be told of the way in which the model's rotary embedding is scaled, or of
+        what a Gemma computes unlike those that it knows.
 
     Notes
     -----
-    llama.cpp has no sliding windows for these families. So the longest text is that which a window
-    sees whole, where both compute the same.
+    But for Gemma, llama.cpp has no sliding windows. So the longest text is that which a window sees
+    whole, where both compute the same.
 
     Examples
     --------
@@ -259,15 +230,13 @@ def gguf_metadata(config: ModelConfig, name: str) -> Mapping[str, Any]:
     >>> gguf_metadata(config, "small")["qwen2.attention.head_count_kv"]
     2
     """
-    if config.family not in _ARCHITECTURES:
-        raise FormatError(
-            f"a model of family {config.family!r} can't be written as GGUF; "
-            f"families that can: {', '.join(_ARCHITECTURES)}"
-        )
     known = _ARCHITECTURES[config.family]
     values = {key: getattr(config, size) for size, (_, key) in known.sizes.items()}
-    windows = (config.window(i) for i in range(config.n_layers))
-    values["context_length"] = min([config.max_position_embeddings, *filter(None, windows)])
+    if config.family in GEMMA:
+        values |= gemma_metadata(config)
+    else:
+        windows = (config.window(i) for i in range(config.n_layers))
+        values["context_length"] = min([config.max_position_embeddings, *filter(None, windows)])
     values["vocab_size"] = config.vocab_size
     if "head_dim" in known.sizes:
         values["attention.value_length"] = config.head_dim

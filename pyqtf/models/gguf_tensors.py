@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pyqtf.formats import GGUF, FormatError, Tensor
 from pyqtf.formats.gguf_write import Rows
+from pyqtf.formats.mapped import widen
 from pyqtf.models.config import ModelConfig
 from pyqtf.models.registry import FAMILIES, tensor_shapes
 
@@ -100,6 +101,26 @@ class _Transposed(Tensor):
         return self.source.stored()
 
 
+@dataclass(frozen=True)
+class _Lowered(Tensor):
+    """Weights of a norm that are differences from an offset in safetensors files.
+
+    The offset is added again when they are loaded: to the bit what the file holds, if float32
+    weights plus the offset, rounded to float32, is how it was made.
+    """
+
+    source: Tensor
+    offset: float
+
+    def array(self) -> NDArray[Any]:
+        """Return the differences."""
+        return widen(self.source.array()) - np.float32(self.offset)
+
+    def stored(self) -> NDArray[Any]:
+        """Return what the file holds."""
+        return self.source.stored()
+
+
 def named_tensors(file: GGUF, config: ModelConfig) -> dict[str, Tensor]:
     """Return a file's tensors under their Hugging Face names; unknown ones keep theirs.
 
@@ -118,31 +139,41 @@ def named_tensors(file: GGUF, config: ModelConfig) -> dict[str, Tensor]:
         for name, tensor in file.tensors.items()
         if name != ROPE_FACTORS
     }
-    shapes = tensor_shapes(config)
+    shapes, family = tensor_shapes(config), FAMILIES[config.family]
+    for name in _shifted_norms(config):
+        tensor = tensors[name]
+        tensors[name] = _Lowered(**_fields(tensor), source=tensor, offset=family.norm_offset)
     for name, role in _layer_roles(config).items():
         tensor = tensors[name]
-        own = {field.name: getattr(tensor, field.name) for field in fields(Tensor)}
+        own = _fields(tensor)
         order = _file_order(config, role, shapes[name][0])
         if order is not None and tensor.shape == shapes[name]:
             inverse = np.argsort(order)
             tensors[name] = _Reordered(**own, source=tensor, inverse=inverse, step=config.head_dim)
-        elif FAMILIES[config.family].transposed and len(tensor.shape) == 2:
+        elif family.transposed and len(tensor.shape) == 2:
             own["shape"] = tensor.shape[::-1]
             tensors[name] = _Transposed(**own, source=tensor)
     return tensors
 
 
+def _fields(tensor: Tensor) -> dict[str, Any]:
+    return {field.name: getattr(tensor, field.name) for field in fields(Tensor)}
+
+
 def file_rows(tensors: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Rows]:
     """Return the rows of a model's tensors as a GGUF file has them, under llama.cpp's names."""
-    roles, transposed = _layer_roles(config), FAMILIES[config.family].transposed
+    roles, family = _layer_roles(config), FAMILIES[config.family]
+    shifted = _shifted_norms(config)
     rows: dict[str, Rows] = {}
     for name, theirs in gguf_names(config).items():
         array = tensors[name].array()
         order = _file_order(config, roles.get(name, ""), array.shape[0])
         if order is not None:
             rows[theirs] = _Gathered(array, order)
+        elif name in shifted:
+            rows[theirs] = widen(array) + np.float32(family.norm_offset)
         else:
-            rows[theirs] = array.T if transposed and name in roles else array
+            rows[theirs] = array.T if family.transposed and name in roles else array
     return rows
 
 
@@ -184,6 +215,13 @@ def _layer_roles(config: ModelConfig) -> dict[str, str]:
     """Return what each layer's tensors are there for, by their Hugging Face names."""
     layer = _layer(config).items()
     return {name.format(i): role for name, role in layer for i in range(config.n_layers)}
+
+
+def _shifted_norms(config: ModelConfig) -> set[str]:
+    """Return the norms that a GGUF file holds with their offset added."""
+    family = FAMILIES[config.family]
+    roles = {name: role for role, (name, _) in family.model.items()} | _layer_roles(config)
+    return {name for name, role in roles.items() if role.endswith("norm") and family.norm_offset}
 
 
 def _layer(config: ModelConfig) -> dict[str, str]:

@@ -16,6 +16,7 @@ from pyqtf._memory import Arena
 from pyqtf._quants import group_of, matrix_bytes, part_quant
 from pyqtf.formats import FormatError, Tensor
 from pyqtf.formats.digest import Digest
+from pyqtf.formats.mapped import widen
 from pyqtf.models.config import ModelConfig
 from pyqtf.models.equalise import column_scales
 from pyqtf.models.registry import FAMILIES
@@ -191,17 +192,10 @@ class Loader:
             _check_finite(part)
             self.digest.add(part.name, part.stored())
         blocks = chain.from_iterable(map(self._rows, roles, parts))
-        values = np.concatenate([_widen(block).ravel() for block in blocks])
+        values = np.concatenate([widen(block).ravel() for block in blocks])
         if roles[0].endswith("norm"):
             values += np.float32(self._family.norm_offset)
         return values
-
-
-def _widen(array: NDArray[Any]) -> NDArray[np.float32]:
-    """Return float32; uint16 holds bfloat16, the upper half of a float32."""
-    if array.dtype == np.uint16:
-        return (array.astype(np.uint32) << 16).view(np.float32)
-    return array.astype(np.float32)
 
 
 def _group(parts: Sequence[Tensor], quant: str, columns: int) -> int:
@@ -216,7 +210,7 @@ def _check_finite(tensor: Tensor) -> None:
     for rows in tensor.row_blocks():
         flat = rows.reshape(-1)
         for start in range(0, flat.size, 2**20):
-            block = _widen(flat[start : start + 2**20])
+            block = widen(flat[start : start + 2**20])
             bad = np.flatnonzero(~np.isfinite(block))
             if bad.size:
                 at = np.unravel_index(done + start + int(bad[0]), tensor.shape)

@@ -192,7 +192,7 @@ def _gemma(fields: Fields, family: str, rope: _Rope, **others: Any) -> ModelConf
         family,
         rope,
         n_kv_heads=fields.n_kv_heads(),
-        head_dim=fields.integer_or("head_dim", 256) or 256,
+        head_dim=fields.integer("head_dim") if fields.has("head_dim") else 256,
         rms_norm_eps=fields.number("rms_norm_eps"),
         tie_word_embeddings=fields.flag("tie_word_embeddings", True),
         activation="geglu",
