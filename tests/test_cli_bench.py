@@ -19,6 +19,12 @@ def test_figures_hang_together(result):
     score = result["score"]
     assert score["n_tokens"] == 40 and len(score["seconds"]) == 2
     assert score["share_of_limit"] > 0
+    loading = result["loading"]
+    # 4,096 tokens, 2 layers of width 64 with 2 of 4 heads for keys and values, 172 between.
+    assert loading["bytes"] > 2 * (4096 * 64 + 2 * 64 * (64 + 64 + 64 + 3 * 172))
+    for times in (loading["quantise"], loading["map"]):
+        assert len(times["seconds"]) == 2 and min(times["seconds"]) > 0
+        assert times["median"] == pytest.approx(sum(times["seconds"]) / 2)
     decode = result["decode"]
     assert decode["tokens_per_second"] > 0 and len(decode["shares"]) == 2
     assert min(decode["shares"]) <= decode["share_of_memory_read"] <= max(decode["shares"])
@@ -54,6 +60,8 @@ def test_report_has_every_figure(result):
     words = ("tiny with random weights, q8", "of the limit", "memory read (")
     for part in (
         *words,
+        "load from bfloat16 ",
+        "load what was saved ",
         "prefill 8,192, bf16 ",
         "decode at 8,192, q8 ",
         "text of 32,768 ",

@@ -8,7 +8,6 @@ import statistics
 import sys
 import time
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,9 +31,7 @@ _LONG = 8192
 
 def measure(folder: str, quant: str, tokens: int, n: int, long: bool) -> dict[str, Any]:
     """Load, score and profile; peak memory is read before the limits' buffer is made."""
-    start = time.perf_counter()
     model = pyqtf.load(folder, quant=quant)
-    load_seconds = time.perf_counter() - start
     load_rss = peak_memory()
     rng = np.random.default_rng(1)
 
@@ -59,8 +56,6 @@ def measure(folder: str, quant: str, tokens: int, n: int, long: bool) -> dict[st
         "isa": cpu["isa"],
         "threads": cpu["threads"],
         "load_average": list(os.getloadavg()),
-        "load_seconds": load_seconds,
-        "load_bytes": (Path(folder) / "model.safetensors").stat().st_size,
         "load_peak_rss": load_rss,
         "peak_rss": peak_rss,
         "score": scoring,

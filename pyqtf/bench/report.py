@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from typing import Any
 
 
@@ -9,7 +10,9 @@ def render(result: dict[str, Any]) -> str:
     """Lay out what `pyqtf.bench.benchmark` returned."""
     score, short, limits = result["score"], result["short_texts"], result["limits"]
     cycles = limits["clock"]
-    load = result["load_bytes"] / result["load_seconds"] / 1e9
+    loading = result["loading"]
+    rates = sorted(loading["bytes"] / s / 1e9 for s in loading["quantise"]["seconds"])
+    maps = sorted(loading["map"]["seconds"])
     shares = sorted(score["shares_of_limit"])
     decode = result["decode"]
     read = decode["bytes_per_token"] * decode["tokens_per_second"] / 1e9
@@ -25,7 +28,10 @@ def render(result: dict[str, Any]) -> str:
         f"{short['share_of_limit']:6.1%} of the limit",
         f"decode, batch 1        {decode['tokens_per_second']:8.1f} tokens/s  "
         f"{decode['share_of_memory_read']:6.1%} of memory read ({read:.1f} GB/s)",
-        f"load from bfloat16     {result['load_seconds']:8.2f} s         {load:6.2f} GB/s",
+        f"load from bfloat16     {loading['quantise']['median']:8.2f} s         "
+        f"{statistics.median(rates):6.2f} GB/s ({rates[0]:.2f} to {rates[-1]:.2f})",
+        f"load what was saved    {loading['map']['median']:8.2f} s         "
+        f"({maps[0]:.2f} to {maps[-1]:.2f})",
         f"peak memory            {result['peak_rss'] / 1e6:8.0f} MB        "
         f"{result['load_peak_rss'] / 1e6:6.0f} MB after loading",
         *_long_text(result["prefill"], result["long_decode"]),

@@ -1,15 +1,15 @@
-"""One benchmark: a random model is written, and a fresh process loads and scores it."""
+"""One benchmark: a random model is written, and fresh processes load and score it."""
 
 from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
+from pyqtf.bench.loading import measure_loading
+from pyqtf.bench.process import run_module
 from pyqtf.bench.shapes import SHAPES, write_random_model
 
 
@@ -34,7 +34,7 @@ def benchmark(
     tokens : int
         Length of the long text; each token but the first gets its loss, at least 2.
     repetitions : int
-        Passes that are timed.
+        Passes, and loads, that are timed.
     long : bool
         Whether reading 8,192 tokens is measured too, beside 512, and writing behind them.
 
@@ -61,6 +61,10 @@ def benchmark(
         folder = Path(name) / shape
         tokenizer = bundled.path(bundled.names()[0]).parent / "tokenizer.json"
         write_random_model(folder, shape, tokenizer)
+        # What is written in the background would slow what is measured first.
+        with (folder / "model.safetensors").open("rb") as file:
+            os.fsync(file.fileno())
+        loading = measure_loading(folder, quant, repetitions)
         task = {
             "folder": str(folder),
             "quant": quant,
@@ -68,17 +72,5 @@ def benchmark(
             "n": repetitions,
             "long": long,
         }
-        places = filter(None, sys.path)
-        done = subprocess.run(
-            [sys.executable, "-m", "pyqtf.bench.measure", json.dumps(task)],
-            capture_output=True,
-            text=True,
-            # Not here: a source folder without a compiled core may be the current one.
-            cwd=name,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, places))},
-        )
-    if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise ValueError(f"the process that measures failed: {last}")
-    result: dict[str, Any] = json.loads(done.stdout)
-    return {"shape": shape, **result}
+        result: dict[str, Any] = json.loads(run_module("pyqtf.bench.measure", json.dumps(task)))
+    return {"shape": shape, **result, "loading": loading}
