@@ -46,11 +46,11 @@ def group_of(columns: int, quant: str) -> int:
     Examples
     --------
     >>> [group_of(columns, "q8") for columns in (96, 192, 896)]
-    [8, 32, 128]
+    [8, 16, 128]
     """
     if quant == "q4":
         return _core.Q4_GROUP
-    return 8 if columns <= 128 else 32 if columns < 512 else 128
+    return 8 if columns <= 128 else 16 if columns <= 512 else 128
 
 
 def matrix_bytes(shape: tuple[int, ...], quant: str, group: int) -> int:

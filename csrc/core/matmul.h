@@ -41,10 +41,12 @@
  *   KL, stories-3m       5.4e-5  8.1e-5  1.1e-4  1.6e-4  2.7e-4  2.1e-4
  *   KL, stories-200k     2.8e-4  4.2e-4  5.9e-4  8.0e-4  1.3e-3  9.3e-4
  *
- * So rows of 512 and more have groups of 128, rows up to 128 groups of 8, those between groups of
- * 32: narrow models lose more by rounding, and their time goes elsewhere. AVX2 alone needs pairs:
- * with 16-bit integers, which need none, its tile reached 56 % in the same minutes as 80 %. All
- * instruction sets have them, for the same bits everywhere.
+ * So rows of more than 512 have groups of 128, rows up to 128 groups of 8, those between groups of
+ * 16: narrow models lose more by rounding, and their time goes elsewhere. With 32, and 128 from 512
+ * on, scoring the stories takes stories-3m 0.8 of the time, but it loses 2.0e-4, not 8.4e-5, and
+ * +0.07 % (+0.01 to +0.13) of perplexity on the hand-written stories, not -0.01 (-0.06 to +0.04).
+ * AVX2 alone needs pairs: with 16-bit integers, which need none, its tile reached 56 % in the same
+ * minutes as 80 %. All instruction sets have them, for the same bits everywhere.
  *
  * A model's matrices with rows of at most 64 are not rounded at all, but QTF_F32. In groups of 8
  * the narrowest models lose what follows (KL, and change in perplexity with its 95 % interval, on
@@ -63,8 +65,8 @@
  *   ..., searched        9.1e-5  -0.01 (-0.03 to +0.01)   8.2e-5  +0.00 (-0.02 to +0.02)
  *
  * Clipping, by scales of 0.98 max|w| / 127 and less, never has a smaller squared error. The best
- * of 97 scales around max|w| / 127 halves what the weights lose in groups of 8, and takes a fifth
- * off it in stories-3m (4.2e-5 to 3.4e-5, of 1.8e-4 with activations): too little for packing that
+ * of 97 scales around max|w| / 127 halves what the weights lose in groups of 8, and takes a third
+ * off it in stories-3m (3.1e-5 to 2.0e-5, of 8.4e-5 with activations): too little for packing that
  * much slower. QTF_F32 takes 2.7 times the memory of groups of 8; scoring the 50 stories with these
  * models takes 0.9 to 1.1 of the time on AVX-512, and 0.6 to 0.7 on AVX2. Nor are such rows rounded
  * for QTF_Q4, which pads them to 128: 64 weights would take more than 9 bits each.
