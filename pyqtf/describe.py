@@ -15,6 +15,7 @@ from pyqtf.bench.estimate import estimate_seconds
 from pyqtf.formats import Tensor, hub, is_gguf, open_folder, read_gguf
 from pyqtf.loading import read_gguf_tokenizer
 from pyqtf.models import ModelConfig, gguf, read_config
+from pyqtf.models.cache import DTYPES, cache_bytes, default_dtype
 from pyqtf.models.gguf_tensors import named_tensors
 from pyqtf.models.registry import FAMILIES
 from pyqtf.models.saved import read_header
@@ -96,6 +97,16 @@ class ModelInfo:
                 seconds = duration(estimate_seconds(self.config, quant, lengths))
             rows.append((quant, size(needed), "yes" if fits else "no", seconds))
         return Table(("loaded as", "needs", "fits here", "50 stories take about"), tuple(rows))
+
+    def caches(self) -> Table:
+        """Return what the keys and values of a text take, as `pyqtf.KVCache` stores them."""
+        c, longest = self.config, self.config.max_position_embeddings
+        rows = []
+        for dtype in DTYPES:
+            quants = [quant for quant in self.quants if default_dtype(c, quant) == dtype]
+            sizes = [size(cache_bytes(c, dtype, n)) for n in (1, longest)]
+            rows.append((dtype, ", ".join(quants) or "-", *sizes))
+        return Table(("KV cache", "default for", "a token", f"{longest:,} tokens"), tuple(rows))
 
 
 def inspect_model(name_or_path: str | os.PathLike[str], revision: str | None = None) -> ModelInfo:
@@ -183,10 +194,14 @@ def size(n_bytes: int) -> str:
 
     Examples
     --------
-    >>> size(494_000_000), size(1_234_567)
-    ('0.49 GB', '1.2 MB')
+    >>> size(494_000_000), size(1_234_567), size(12_288), size(72)
+    ('0.49 GB', '1.2 MB', '12.3 kB', '72 bytes')
     """
-    return f"{n_bytes / 1e9:.2f} GB" if n_bytes >= 1e8 else f"{n_bytes / 1e6:.1f} MB"
+    if n_bytes >= 1e8:
+        return f"{n_bytes / 1e9:.2f} GB"
+    if n_bytes >= 1e5:
+        return f"{n_bytes / 1e6:.1f} MB"
+    return f"{n_bytes / 1e3:.1f} kB" if n_bytes >= 1000 else f"{n_bytes} bytes"
 
 
 def duration(seconds: float) -> str:

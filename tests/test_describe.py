@@ -16,10 +16,11 @@ from pyqtf.bench import estimate
 from pyqtf.bench.shapes import SHAPES
 from pyqtf.cli import main
 from pyqtf.costs import flops_per_token, products_per_token
-from pyqtf.describe import inspect_model
+from pyqtf.describe import inspect_model, size
 from pyqtf.formats import FormatError, read_safetensors
 from pyqtf.formats.mapped import MappedFile
 from pyqtf.models import read_config
+from pyqtf.models.cache import default_dtype
 from pyqtf.models.registry import tensor_shapes
 from pyqtf.models.weights import needed_bytes
 
@@ -86,6 +87,15 @@ def test_numbers_of_a_known_shape_without_its_weights(sparse, views, capsys, mon
         "q4": ["0.45", "GB", "yes", "21", "min"],
         "f32": ["2.08", "GB", "yes", "21", "min"],
     }
+    # Keys and values of 24 layers, 2 heads of 64 each; q8 has a float32 scale for every 32.
+    caches = [line.split() for line in out.splitlines() if " kB " in line]
+    assert caches == [
+        ["f32", "f32", "24.6", "kB", "0.81", "GB"],
+        ["f16", "-", "12.3", "kB", "0.40", "GB"],
+        ["bf16", "q8,", "q4", "12.3", "kB", "0.40", "GB"],
+        ["q8", "-", "6.9", "kB", "0.23", "GB"],
+    ]
+    assert "32,768 tokens" in out
     # Nothing but holes behind the header, still.
     assert (sparse / "model.safetensors").stat().st_blocks * 512 < 200_000
 
@@ -100,6 +110,19 @@ def test_what_is_said_is_what_is_loaded(folder):
     assert [row[0] for row in needs.rows] == list(QUANTS)
     # Stories of more bytes than the 64 tokens that it reads: there is no time to tell.
     assert [row[2:] for row in needs.rows] == [("yes", "-")] * len(QUANTS)
+
+
+@pytest.mark.parametrize("name", ["stories-200k", "stories-500k"])
+def test_caches_are_as_large_as_is_said(name):
+    info = inspect_model(name)
+    told = {row[0]: row for row in info.caches().rows}
+    for quant in QUANTS:
+        model = pyqtf.load(name, quant=quant)
+        cache = pyqtf.KVCache(model.config)
+        model.logits(np.arange(2048) % 100, cache=cache)
+        dtype = default_dtype(model.config, quant)
+        assert quant in told[dtype][1].split(", ")
+        assert told[dtype][2:] == (size(cache.bytes_per_token), size(cache.nbytes))
 
 
 @pytest.mark.parametrize(("name", "share"), [("stories-30k", 100), ("stories-200k", 88)])

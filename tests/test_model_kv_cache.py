@@ -12,6 +12,7 @@ from test_kernels_attention import alone, normal, qkv
 
 import pyqtf
 from pyqtf import _core
+from pyqtf.models.cache import cache_bytes
 
 DTYPES = ["f32", "f16", "bf16", "q8"]
 SIZES = {
@@ -210,6 +211,18 @@ def test_a_window_s_layer_forgets(dtype, sliding):
     # windows, a tile and a piece at most.
     layer = cache.bytes_per_token / 2
     assert 600 * layer <= cache.nbytes <= 1.5 * layer * (600 + 2 * WINDOW + 64 + 20)
+
+
+def test_what_a_long_text_takes_is_known_before(sliding):
+    cache, held = pyqtf.KVCache(sliding.config, "f16"), []
+    for i in range(600):
+        sliding.logits([i % 259], cache=cache)
+        held.append(len(cache) - cache._forgotten[0])
+    layer = cache.bytes_per_token // 2
+    told = cache_bytes(sliding.config, "f16", 600) // layer - 600
+    assert 2 * WINDOW < max(held) <= told <= 2 * WINDOW + 64
+    # As long as nothing is forgotten, exactly.
+    assert cache_bytes(sliding.config, "f16", WINDOW) == 2 * WINDOW * layer
 
 
 def test_what_is_forgotten_can_not_be_gone_back_to(sliding):

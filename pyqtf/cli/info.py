@@ -10,6 +10,10 @@ _NOTE = """\
 The memory is what must be free to load and score. The time is an estimate: a layer and a part of
 the output head were timed here, with random weights of this shape; loading is not counted."""
 
+_CACHE_NOTE = """\
+Writing a text takes a cache of its keys and values beside that memory, with room for half as much
+again while it grows; scoring takes none."""
+
 
 def add_to(commands: Any) -> None:
     """Add the command to argparse's subparsers."""
@@ -34,6 +38,7 @@ def run(args: argparse.Namespace) -> None:
     info = inspect_model(args.model)
     _print(info.facts())
     print(f"\n{info.needs().to_text()}\n\n{_NOTE}")
+    print(f"\n{info.caches().to_text()}\n\n{_CACHE_NOTE}")
 
 
 def _print(facts: Mapping[str, str]) -> None:

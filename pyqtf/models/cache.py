@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyqtf import _core
+from pyqtf._quants import part_quant
 from pyqtf.models.config import ModelConfig
 
 Floats = NDArray[np.float32]
@@ -15,7 +16,7 @@ Floats = NDArray[np.float32]
 Stored = tuple[NDArray[Any], Floats | None]
 
 # NumPy has no bfloat16: its bits.
-_DTYPES: dict[str, Any] = {
+DTYPES: dict[str, Any] = {
     "f32": np.float32,
     "f16": np.float16,
     "bf16": np.uint16,
@@ -68,8 +69,8 @@ class KVCache:
     """
 
     def __init__(self, config: ModelConfig, dtype: str | None = None) -> None:
-        if dtype is not None and dtype not in _DTYPES:
-            raise ValueError(f"dtype: expected one of {', '.join(_DTYPES)}, got {dtype!r}")
+        if dtype is not None and dtype not in DTYPES:
+            raise ValueError(f"dtype: expected one of {', '.join(DTYPES)}, got {dtype!r}")
         self.config = config
         self.dtype = dtype
         self._length = 0
@@ -165,6 +166,36 @@ class KVCache:
         return max(0, length + 1 - window) if window else 0
 
 
+def default_dtype(config: ModelConfig, quant: str) -> str:
+    """Return how a cache without a `dtype` stores numbers of a model that is loaded so.
+
+    Examples
+    --------
+    >>> import pyqtf
+    >>> config = pyqtf.load("stories-3m").config
+    >>> default_dtype(config, "q8"), default_dtype(config, "f32")
+    ('bf16', 'f32')
+    """
+    rounded = part_quant("layers.0.qkv", config.hidden_size, quant) != "f32"
+    return "bf16" if rounded else "f32"
+
+
+def cache_bytes(config: ModelConfig, dtype: str, n_tokens: int) -> int:
+    """Return what the keys and values of a text take that is read token by token.
+
+    A layer that slides keeps no more than twice its window and a tile of the kernel.
+
+    Examples
+    --------
+    >>> config = ModelConfig("llama", 100, 32, 1, 4, 2, 8, 64, 1e4, 1e-6, 512, True)
+    >>> cache_bytes(config, "f32", 1), cache_bytes(config, "q8", 512)
+    (128, 24576)
+    """
+    windows = (config.window(i) for i in range(config.n_layers))
+    kept = (min(n_tokens, 2 * w + _core.KEY_TILE) if w else n_tokens for w in windows)
+    return 2 * _Rows(config, dtype).bytes_per_token * sum(kept)
+
+
 def to_bf16(x: Floats) -> NDArray[np.uint16]:
     """Round keys or values [n, n_kv_heads, head_dim] to the bits of bfloat16."""
     halves = np.empty(x.shape, np.uint16)
@@ -178,7 +209,7 @@ class _Rows:
     def __init__(self, config: ModelConfig, dtype: str) -> None:
         heads, head_dim = config.n_kv_heads, config.head_dim
         groups = -(-head_dim // _core.KV_GROUP) if dtype == "q8" else 0
-        self._data: NDArray[Any] = np.empty((heads, 0, head_dim), _DTYPES[dtype])
+        self._data: NDArray[Any] = np.empty((heads, 0, head_dim), DTYPES[dtype])
         self._scales: Floats = np.empty((heads, 0, groups), np.float32)
 
     @property
