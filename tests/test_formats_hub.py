@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
+import socket
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from random_models import write_model
 
 import pyqtf
 from pyqtf.formats import save_safetensors
-from pyqtf.formats.hub import HubId, parse_id
+from pyqtf.formats.hub import HubId, _unanswered, parse_id
 
 REPO = "someone/small-1"
 SIZES = {"vocab_size": 259, "hidden_size": 64, "intermediate_size": 64}
@@ -194,6 +196,49 @@ def test_one_clear_error_each(hub, folder, tmp_path):
     hub.close()
     said = load(hub, tmp_path, ok=False)
     assert said.startswith("ConnectionError") and "can't be downloaded" in said
+
+
+def test_where_no_one_can_answer_there_is_no_waiting(hub, folder, tmp_path):
+    """huggingface_hub sleeps between tries; here that is an error."""
+    hub.push(REPO, folder)
+    hub.push("someone/large", sharded(folder, tmp_path / "sharded"))
+    small = "from pyqtf.formats import hub; hub.fetch_small(hub.HubId('someone/large'))"
+    assert run_child(hub.url, tmp_path, small).returncode == 0
+    assert run_child(hub.url, tmp_path, small.replace("large", "small-1")).returncode == 0
+    hub.close()
+    impatient = """
+import socket, sys, time, pyqtf
+def sleep(seconds):
+    sys.exit("it waits")
+time.sleep = sleep
+def getaddrinfo(host, *rest, known=socket.getaddrinfo):
+    if host == "hub.example":
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+    return known(host, *rest)
+socket.getaddrinfo = getaddrinfo
+pyqtf.load({!r})
+"""
+    for url, why in ((hub.url, "refused"), ("http://hub.example", "name resolution")):
+        # Nothing of it in the cache, all but its weights, all but its shards, one file of it.
+        for name in ("someone/none", REPO, "someone/large", "someone/none/a.gguf"):
+            done = run_child(url, tmp_path, impatient.format(name))
+            said = done.stderr.strip().splitlines()[-1]
+            assert said.startswith("ConnectionError") and why in said, done.stderr
+
+
+@pytest.mark.parametrize("held_as", ["__cause__", "__context__"])
+def test_a_slow_network_is_asked_again(held_as):
+    def wrapped(error):
+        outer = RuntimeError("of httpx or requests")
+        setattr(outer, held_as, error)
+        return outer
+
+    for code in (errno.ETIMEDOUT, errno.ECONNRESET, errno.EPIPE):
+        assert not _unanswered(wrapped(OSError(code, "")))
+    assert not _unanswered(wrapped(None))
+    for code in (errno.ECONNREFUSED, errno.ENETUNREACH, errno.EHOSTUNREACH):
+        assert _unanswered(wrapped(OSError(code, "")))
+    assert _unanswered(wrapped(socket.gaierror(-2, "Name or service not known")))
 
 
 @pytest.mark.parametrize(

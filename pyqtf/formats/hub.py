@@ -6,11 +6,14 @@ one ``.gguf`` file. Never a pickle, which could run code, and never a repository
 
 from __future__ import annotations
 
+import errno
 import re
+import socket
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from pyqtf.formats.errors import FormatError
@@ -148,6 +151,7 @@ def fetch_weights(model: HubId, folder: Path) -> None:
     elif missing:
         # Several at a time.
         with _plain_errors(model):
+            _reach(model.repo)
             huggingface_hub.snapshot_download(
                 model.repo, revision=folder.name, allow_patterns=missing
             )
@@ -224,12 +228,42 @@ def _download(model: HubId, name: str, revision: str | None) -> Path | None:
         known = huggingface_hub.try_to_load_from_cache(model.repo, name, revision=revision)
         if known is not None and not isinstance(known, str) and _COMMIT.fullmatch(revision or ""):
             return None
+        if not isinstance(known, str):
+            _reach(model.repo)
         try:
             return Path(huggingface_hub.hf_hub_download(model.repo, name, revision=revision))
         except LocalEntryNotFoundError:
             raise
         except EntryNotFoundError:
             return None
+
+
+@cache
+def _reach(repo: str) -> None:
+    """Ask the hub for a file once, and raise if there is no one who could answer.
+
+    huggingface_hub would ask again and again, for 24 seconds: good where a network is slow, and of
+    no use where there is none. Whatever else goes wrong is left to it.
+    """
+    import huggingface_hub
+
+    try:
+        huggingface_hub.get_hf_file_metadata(huggingface_hub.hf_hub_url(repo, "config.json"))
+    except Exception as error:
+        if _unanswered(error):
+            raise
+
+
+def _unanswered(error: BaseException | None) -> bool:
+    """Whether a name has no address, or no one listens or can be reached there."""
+    while error is not None:
+        # httpx's and requests' errors hold the operating system's.
+        if isinstance(error, socket.gaierror | ConnectionRefusedError) or (
+            isinstance(error, OSError) and error.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH)
+        ):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _has_tokenizer(folder: Path) -> bool:
