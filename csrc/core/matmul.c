@@ -154,7 +154,7 @@ typedef struct {
     const float *bias, *residual;
     float *out;
     int64_t n; /* columns of out */
-    int64_t row_blocks, panels_per_task, tasks_per_row_block;
+    int64_t row_blocks, tasks_per_row_block;
 } matmul_job;
 
 /* What a task works on. */
@@ -163,13 +163,15 @@ typedef struct {
 } task_range;
 
 static task_range range_of(const matmul_job *job, int64_t task) {
-    int64_t rows = job->activations->rows, row_block = task / job->tasks_per_row_block;
+    int64_t rows = job->activations->rows, n_panels = ceil_div(job->n, QTF_PANEL);
+    int64_t tasks = job->tasks_per_row_block, row_block = task / tasks, part = task % tasks;
     task_range range = {
         .row0 = rows * row_block / job->row_blocks,
-        .panel0 = task % job->tasks_per_row_block * job->panels_per_task,
+        .panel0 = n_panels * part / tasks,
     };
     range.rows = rows * (row_block + 1) / job->row_blocks - range.row0;
-    range.cols = min64(QTF_PANEL * job->panels_per_task, job->n - QTF_PANEL * range.panel0);
+    range.cols =
+        min64(QTF_PANEL * (n_panels * (part + 1) / tasks), job->n) - QTF_PANEL * range.panel0;
     return range;
 }
 
@@ -214,9 +216,10 @@ static qtf_status run(matmul_job *job, qtf_task_fn function, const float *x, int
     job->row_blocks = ceil_div(rows, ROW_BLOCK);
     int64_t panel_products =
         ceil_div(rows, job->row_blocks) * (job->matrix->n / job->n) * QTF_PANEL * job->matrix->k;
-    job->panels_per_task = min64(1 + task_products / panel_products,
-                                 ceil_div(n_panels, 4 * (int64_t)qtf_pool_threads()));
-    job->tasks_per_row_block = ceil_div(n_panels, job->panels_per_task);
+    /* Nearly equal tasks, as many for each thread: with few rows, none waits for another long. */
+    int64_t threads = qtf_pool_threads(),
+            large = ceil_div(n_panels, 1 + task_products / panel_products);
+    job->tasks_per_row_block = min64(n_panels, ceil_div(large, 4 * threads) * 4 * threads);
     status = qtf_parallel_for(job->row_blocks * job->tasks_per_row_block, function, job);
     qtf_activations_free(&activations);
     return status;
