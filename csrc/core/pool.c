@@ -143,13 +143,12 @@ static void *worker(void *unused) {
         if (!j) {
             unsigned seen = atomic_load_explicit(&pool.posts, memory_order_relaxed);
             pthread_mutex_unlock(&pool.mutex);
-            for (int i = 0;
-                 i < SPINS && atomic_load_explicit(&pool.posts, memory_order_relaxed) == seen;
-                 i++) {
+            int spins = SPINS;
+            while (atomic_load_explicit(&pool.posts, memory_order_relaxed) == seen && --spins) {
                 cpu_relax();
             }
             pthread_mutex_lock(&pool.mutex);
-            if (!claimable() && !pool.leaving) {
+            if (!spins && !claimable() && !pool.leaving) {
                 pthread_cond_wait(&pool.work, &pool.mutex);
             }
             continue;
@@ -157,8 +156,10 @@ static void *worker(void *unused) {
         atomic_fetch_add_explicit(&j->helpers, 1, memory_order_relaxed);
         pthread_mutex_unlock(&pool.mutex);
         run_tasks(j);
+        /* Before the mutex is locked, or the caller, who spins for this, would run into it. */
+        bool last = atomic_fetch_sub_explicit(&j->helpers, 1, memory_order_release) == 1;
         pthread_mutex_lock(&pool.mutex);
-        if (atomic_fetch_sub_explicit(&j->helpers, 1, memory_order_release) == 1) {
+        if (last) {
             pthread_cond_broadcast(&pool.quiet);
         }
     }
@@ -202,10 +203,11 @@ qtf_status qtf_parallel_for(int64_t n_tasks, qtf_task_fn function, void *context
         if (shared) {
             j.link = pool.jobs;
             pool.jobs = &j;
-            atomic_fetch_add_explicit(&pool.posts, 1, memory_order_relaxed);
             pthread_cond_broadcast(&pool.work);
         }
         pthread_mutex_unlock(&pool.mutex);
+        /* Not before: who spins would run into the mutex, and be put to sleep. */
+        atomic_fetch_add_explicit(&pool.posts, 1, memory_order_relaxed);
     }
     polled = now_ns();
     run_tasks(&j);
@@ -218,10 +220,13 @@ qtf_status qtf_parallel_for(int64_t n_tasks, qtf_task_fn function, void *context
         *link = j.link;
         pthread_mutex_unlock(&pool.mutex);
         /* The list no longer leads here, so helpers only falls from now on. */
-        for (int i = 0; i < SPINS && atomic_load_explicit(&j.helpers, memory_order_acquire); i++) {
+        int spins = SPINS;
+        while (atomic_load_explicit(&j.helpers, memory_order_acquire) && --spins) {
             cpu_relax();
         }
-        wait_for_helpers(&j);
+        if (!spins) {
+            wait_for_helpers(&j);
+        }
     }
     return atomic_load(&j.aborted) ? QTF_ABORTED : QTF_OK;
 }
