@@ -208,6 +208,7 @@ class _Rows:
 
     def __init__(self, config: ModelConfig, dtype: str) -> None:
         heads, head_dim = config.n_kv_heads, config.head_dim
+        self._dtype = dtype
         groups = -(-head_dim // _core.KV_GROUP) if dtype == "q8" else 0
         self._data: NDArray[Any] = np.empty((heads, 0, head_dim), DTYPES[dtype])
         self._scales: Floats = np.empty((heads, 0, groups), np.float32)
@@ -224,16 +225,15 @@ class _Rows:
     def write(self, start: int, new: Floats) -> Stored:
         """Put new rows [n, n_kv_heads, head_dim] behind the first `start`; return all of them."""
         end = start + len(new)
-        self._data, self._scales = (
-            _longer(self._data, start, end),
-            _longer(self._scales, start, end),
-        )
+        if end > self._data.shape[1]:
+            self._data = _longer(self._data, start, end)
+            self._scales = _longer(self._scales, start, end)
         data = self._data[:, :end].transpose(1, 0, 2)
-        if self._data.dtype == np.int8:
+        if self._dtype == "q8":
             scales = self._scales[:, :end].transpose(1, 0, 2)
             _core.quantise_heads(new, data[start:], scales[start:])
             return data, scales
-        if self._data.dtype == np.uint16:
+        if self._dtype == "bf16":
             _core.quantise_heads(new, data[start:])
             return data, None
         try:
@@ -252,8 +252,6 @@ class _Rows:
 def _longer(old: NDArray[Any], start: int, end: int) -> NDArray[Any]:
     """Return an array with room for `end` rows of a head, of which the first `start` are old's."""
     n_heads, room, width = old.shape
-    if end <= room:
-        return old
     # Half as much again: a token costs a constant number of copies.
     new = np.empty((n_heads, max(end, room * 3 // 2), width), old.dtype)
     new[:, :start] = old[:, :start]
