@@ -17,8 +17,9 @@ static const int64_t task_products = 4000000;
 /* Rows of activations that stay in L2 beside a panel. */
 enum { ROW_BLOCK = 240 };
 
-/* Cache lines that a kernel fetches at once, a group's worth. */
-enum { MAX_FETCH_LINES = 8 };
+/* Cache lines that a kernel fetches at once, for a group; of a panel's only tile, which reads what
+ * it fetches at once, fewer. */
+enum { MAX_FETCH_LINES = 32, MAX_FETCH_LINES_ALONE = 8 };
 
 typedef struct {
     qtf_activations *activations;
@@ -111,9 +112,9 @@ static void block(const qtf_matrix *m, const qtf_activations *a, int64_t row0, i
     size_t panel_bytes = qtf_matrix_data_bytes(m) / (size_t)ceil_div(m->n, QTF_PANEL);
     /* The tiles of a panel share out the fetching of the next one; what few cannot, is left. */
     int64_t fetch_lines =
-        n_groups
-            ? min64(MAX_FETCH_LINES, ceil_div((int64_t)panel_bytes, QTF_ALIGN * n_tiles * n_groups))
-            : 0;
+        n_groups ? min64(n_tiles > 1 ? MAX_FETCH_LINES : MAX_FETCH_LINES_ALONE,
+                         ceil_div((int64_t)panel_bytes, QTF_ALIGN * n_tiles * n_groups))
+                 : 0;
     for (int64_t col = 0; col < cols; col += QTF_PANEL) {
         int64_t p = panel0 + col / QTF_PANEL;
         const char *panel = (const char *)m->data + (size_t)p * panel_bytes;
