@@ -79,6 +79,10 @@ def test_real_stories(data_dir):
         ("s.csv", "", "not CSV"),
         ("s.csv", "text,n\na,1\n,2\n", "story 1 of .* is empty"),
         ("s.csv", 'text\n"a', "not CSV"),
+        ("s.csv", "text,genre\nA cat, it sat.,fable\n", "more fields than its first line"),
+        ("s.csv", "genre,text\nfable,A cat, it sat.\n", "more fields than its first line"),
+        ("s.csv", "text\nA cat, it sat.\n", "more fields than its first line"),
+        ("s.csv", "text,genre\na,b\nA cat, it sat.,fable\n", "not CSV.*line 3"),
         ("s.parquet", b"PAR1 no", "not a parquet file"),
         ("s.pdf", "x", r"ends in '\.pdf'; expected one of \.txt, \.json"),
         ("stories", "x", "has no ending; expected one of"),
@@ -112,3 +116,14 @@ def test_what_is_no_list_of_stories(given):
 def test_dataframes_without_text_name_their_columns():
     with pytest.raises(ValueError, match="its columns are: story"):
         as_stories(pd.DataFrame({"story": ["a"]}))
+
+
+def test_a_comma_at_the_end_of_every_row_shifts_no_column(tmp_path):
+    path = write(tmp_path / "s.csv", "text,genre\nA cat.,fable,\nA dog.,news,\n")
+
+    stories = read_stories(path)
+
+    assert stories == [
+        {"text": "A cat.", "genre": "fable"},
+        {"text": "A dog.", "genre": "news"},
+    ]

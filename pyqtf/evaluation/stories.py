@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -190,13 +191,26 @@ def _from_jsonl(path: Path) -> list[Any]:
 def _from_csv(path: Path) -> pd.DataFrame:
     content = read_text(path)
     try:
-        frame = pd.read_csv(io.StringIO(content))
+        with warnings.catch_warnings():
+            # A row longer than the header: a text with a comma, not between quotes, is cut in two.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            # Or pandas takes the first of the fields of such rows for an index.
+            frame = pd.read_csv(io.StringIO(content), index_col=False)
         if "text" in frame:
             # Read again as it stands: pandas takes the story "NA" for a missing value.
             texts = pd.read_csv(
-                io.StringIO(content), usecols=["text"], dtype=str, keep_default_na=False
+                io.StringIO(content),
+                index_col=False,
+                usecols=["text"],
+                dtype=str,
+                keep_default_na=False,
             )
             frame["text"] = texts["text"]
+    except pd.errors.ParserWarning:
+        raise ValueError(
+            f"the rows of {path} have more fields than its first line; put each text between "
+            'quotes ("), so that a comma in it does not end it'
+        ) from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise ValueError(f"{path} is not CSV: {error}") from None
     return frame
