@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,12 +43,14 @@ class Sampling:
     seed: int | None = None
 
     def __post_init__(self) -> None:
-        if not (self.temperature >= 0 and math.isfinite(self.temperature)):
-            raise ValueError(f"temperature must be 0 or more, got {self.temperature}")
-        if self.top_k < 0:
-            raise ValueError(f"top_k must be 0 or more, got {self.top_k}")
-        if not 0 < self.top_p <= 1:
-            raise ValueError(f"top_p must be above 0 and at most 1, got {self.top_p}")
+        t, p = self.temperature, self.top_p
+        if not (isinstance(t, Real) and t >= 0 and math.isfinite(t)):
+            raise ValueError(f"temperature must be a finite number of 0 or more, got {t!r}")
+        check_count("top_k", self.top_k)
+        if not (isinstance(p, Real) and 0 < p <= 1):
+            raise ValueError(f"top_p must be a number above 0 and at most 1, got {p!r}")
+        if self.seed is not None:
+            check_count("seed", self.seed)
 
     def probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the distribution that the next token is drawn from.
@@ -65,7 +68,8 @@ class Sampling:
         if self.temperature == 0:
             certain: NDArray[np.float64] = np.eye(1, len(scaled), int(np.argmax(scaled)))[0]
             return certain
-        scaled = (scaled - scaled.max()) / self.temperature
+        with np.errstate(over="ignore"):  # near 0, -inf: no chance
+            scaled = (scaled - scaled.max()) / self.temperature
         if 0 < self.top_k < len(scaled):
             scaled[scaled < np.partition(scaled, -self.top_k)[-self.top_k]] = -np.inf
         p: NDArray[np.float64] = np.exp(scaled)
@@ -102,10 +106,13 @@ class StopScanner:
     True
     """
 
-    def __init__(self, stop: Sequence[str]) -> None:
-        if not all(stop):
+    def __init__(self, stop: str | Sequence[str]) -> None:
+        texts: object = (stop,) if isinstance(stop, str) else stop
+        if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
+            raise TypeError(f"stop: expected a text or a list of texts, got {stop!r}")
+        if not all(texts):
             raise ValueError("stop: expected texts of at least one character, got an empty one")
-        self._stop = tuple(stop)
+        self._stop: tuple[str, ...] = tuple(texts)
         self._held = ""
         self.stopped = False
 
@@ -135,6 +142,12 @@ class StopScanner:
         return 0
 
 
+def check_count(name: str, value: object) -> None:
+    """Raise ValueError unless `value`, given as `name`, is a whole number of 0 or more."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:
+        raise ValueError(f"{name} must be a whole number of 0 or more, got {value!r}")
+
+
 def new_ids(
     decoder: Decoder,
     ids: NDArray[np.int64],
@@ -156,20 +169,43 @@ def new_ids(
         How.
     cache : KVCache, optional
         What was read before the text.
+
+    Raises
+    ------
+    ValueError
+        Something else was read into the cache, or it was truncated, before or between two ids.
     """
-    cache, random = KVCache(decoder.config) if cache is None else cache, sampling.random()
+    cache = KVCache(decoder.config) if cache is None else cache
+    return _new_ids(decoder, ids, n_ids, sampling, cache, len(cache))
+
+
+def _new_ids(
+    decoder: Decoder,
+    ids: NDArray[np.int64],
+    n_ids: int,
+    sampling: Sampling,
+    cache: KVCache,
+    n_read: int,
+) -> Iterator[int]:
+    random = sampling.random()
     while True:
+        if len(cache) != n_read:
+            raise ValueError(
+                f"the cache held {n_read} tokens of this text and holds {len(cache)} now: give "
+                "each text that is being written a cache of its own"
+            )
         hidden = decoder(ids, np.array([0, len(ids)]), cache)
+        n_read = len(cache)
         logits = decoder.logits(hidden[-1:])[0, :n_ids]
         ids = np.array([sampling.choose(logits, random)])
         yield int(ids[0])
 
 
 def text_of(
-    tokenizer: Tokenizer, ids: Iterable[int], stop: Sequence[str], eos_ids: Sequence[int]
+    tokenizer: Tokenizer, ids: Iterable[int], scanner: StopScanner, eos_ids: Sequence[int]
 ) -> Iterator[str]:
     """Yield the text of ids as they come, up to one that ends it or the first stop string."""
-    decoder, scanner = tokenizer.stream(), StopScanner(stop)
+    decoder = tokenizer.stream()
     for token_id in ids:
         if token_id in eos_ids:
             break

@@ -15,8 +15,8 @@ from pyqtf._memory import available_memory
 from pyqtf.evaluation.losses import TokenLosses
 from pyqtf.evaluation.score import Score, Text
 from pyqtf.evaluation.score import score as score_text
-from pyqtf.generation import Sampling, new_ids, text_of
-from pyqtf.models.cache import KVCache
+from pyqtf.generation import Sampling, StopScanner, check_count, new_ids, text_of
+from pyqtf.models.cache import KVCache, n_cached
 from pyqtf.models.config import ModelConfig
 from pyqtf.models.decoder import Decoder
 from pyqtf.models.saved import SavedModel, write_saved
@@ -127,7 +127,8 @@ class Model:
         Raises
         ------
         ValueError
-            There are no ids, more than `max_position_embeddings`, or one is out of range.
+            There are no ids, more than `max_position_embeddings`, or one is out of range; the
+            cache is for a model of another shape.
         MemoryError
             The logits don't fit into the memory that is free.
 
@@ -139,7 +140,7 @@ class Model:
         >>> model.logits(ids).shape == (len(ids), model.config.vocab_size)
         True
         """
-        checked = self._check_ids(ids, 0 if cache is None else len(cache))
+        checked = self._check_ids(ids, n_cached(cache, self.config))
         size = f"{len(checked)} tokens x {self.config.vocab_size}"
         self._check_memory(4 * len(checked) * self.config.vocab_size, f"the logits of {size}")
         hidden = self._decoder(checked, np.array([0, len(checked)]), cache)
@@ -293,7 +294,7 @@ class Model:
         top_k: int = 0,
         top_p: float = 1.0,
         seed: int | None = None,
-        stop: Sequence[str] = (),
+        stop: str | Sequence[str] = (),
         cache: KVCache | None = None,
     ) -> str:
         """Continue a text.
@@ -310,7 +311,7 @@ class Model:
         temperature, top_k, top_p, seed
             How the next token is chosen, see `pyqtf.generation.Sampling`; by default it is always
             the most likely one.
-        stop : sequence of str
+        stop : str or sequence of str
             Texts that end the generation; they are not a part of the result.
         cache : KVCache, optional
             What the model has read before; the prompt and the new tokens but the last are added to
@@ -323,7 +324,10 @@ class Model:
         Raises
         ------
         ValueError
-            The prompt is empty or too long, or an option is out of its range.
+            The prompt is empty or too long, or an option is out of its range; `cache` is for a
+            model of another shape, or another text goes into it meanwhile.
+        TypeError
+            `stop` or `cache` is something else.
 
         Examples
         --------
@@ -345,7 +349,7 @@ class Model:
         top_k: int = 0,
         top_p: float = 1.0,
         seed: int | None = None,
-        stop: Sequence[str] = (),
+        stop: str | Sequence[str] = (),
         cache: KVCache | None = None,
     ) -> Iterator[str]:
         """As `generate`, but piece by piece, as the tokens come; no character is cut.
@@ -366,19 +370,19 @@ class Model:
         prompt: Text,
         max_tokens: int,
         sampling: Sampling,
-        stop: Sequence[str],
+        stop: str | Sequence[str],
         cache: KVCache | None,
     ) -> Iterator[str]:
-        if max_tokens < 0:
-            raise ValueError(f"max_tokens must be 0 or more, got {max_tokens}")
+        check_count("max_tokens", max_tokens)
+        scanner = StopScanner(stop)
         given = self.tokenizer.encode(prompt) if isinstance(prompt, str) else prompt
-        n_before = 0 if cache is None else len(cache)
+        n_before = n_cached(cache, self.config)
         ids = self._check_ids(given, n_before)
         n_tokens = min(max_tokens, self.config.max_position_embeddings - n_before - len(ids))
         # A vocabulary padded with ids that stand for no text is cut to those that do.
         n_ids = min(len(self.tokenizer), self.config.vocab_size)
         new = itertools.islice(new_ids(self._decoder, ids, n_ids, sampling, cache), n_tokens)
-        return text_of(self.tokenizer, new, stop, self.eos_token_ids)
+        return text_of(self.tokenizer, new, scanner, self.eos_token_ids)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model, as it is stored in memory, into one file that `pyqtf.load` maps back.

@@ -98,6 +98,9 @@ def test_stop_strings_end_the_text(model):
     assert model.generate("Once", stop=[stop], **options) == expected
     assert model.generate("Once", stop=["never there", stop], **options) == expected
     assert model.generate("Once", stop=["never there"], **options) == whole
+    # One text is one stop string, not its characters.
+    assert model.generate("Once", stop=stop, **options) == expected
+    assert model.generate("Once", stop="never there", **options) == whole
 
 
 @given(
@@ -123,12 +126,19 @@ def test_the_scanner_gives_all_before_the_first_stop_string(pieces, stop):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"temperature": -0.1}, "temperature must be 0 or more, got -0.1"),
+        ({"temperature": -0.1}, "temperature must be a finite number of 0 or more, got -0.1"),
         ({"temperature": float("nan")}, "temperature"),
-        ({"top_k": -1}, "top_k must be 0 or more"),
-        ({"top_p": 0.0}, "top_p must be above 0"),
-        ({"top_p": 1.1}, "top_p must be above 0"),
-        ({"max_tokens": -1}, "max_tokens must be 0 or more"),
+        ({"temperature": "hot"}, "temperature must be a finite number of 0 or more, got 'hot'"),
+        ({"top_k": -1}, "top_k must be a whole number of 0 or more, got -1"),
+        ({"top_p": 0.0}, "top_p must be a number above 0"),
+        ({"top_p": 1.1}, "top_p must be a number above 0"),
+        ({"top_p": None}, "top_p must be a number above 0 and at most 1, got None"),
+        ({"top_k": 2.5}, "top_k must be a whole number of 0 or more, got 2.5"),
+        ({"seed": -1}, "seed must be a whole number of 0 or more, got -1"),
+        ({"max_tokens": -1}, "max_tokens must be a whole number of 0 or more"),
+        ({"max_tokens": 3.0}, "max_tokens must be a whole number of 0 or more, got 3.0"),
+        ({"max_tokens": True}, "max_tokens must be a whole number of 0 or more, got True"),
+        ({"stop": ""}, "stop: expected texts of at least one character"),
         ({"stop": [""]}, "stop: expected texts of at least one character"),
     ],
 )
@@ -137,6 +147,18 @@ def test_bad_options_are_refused(options, message, model):
         model.generate("a", **options)
     with pytest.raises(ValueError, match="ids is empty"):
         model.generate("")
+
+
+@pytest.mark.parametrize("stop", [None, 3, [b"end"], ["end", None]])
+def test_stop_strings_are_texts(stop, model):
+    with pytest.raises(TypeError, match="stop: expected a text or a list of texts, got"):
+        model.stream("a", stop=stop)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_temperature_near_0_is_greedy():
+    logits = np.array([1.0, 3.0, 2.0], np.float32)
+    assert Sampling(temperature=1e-320).probabilities(logits).tolist() == [0, 1, 0]
 
 
 @pytest.mark.parametrize("options", [

@@ -254,6 +254,29 @@ def test_a_text_is_written_behind_what_was_read(model):
     assert len(cache) == 700
 
 
+def test_a_cache_of_something_else_is_refused(model, sliding):
+    for cache in ("q8", {}, [1, 2]):
+        with pytest.raises(TypeError, match=r"expected pyqtf.KVCache\(model.config\)"):
+            model.generate("a", cache=cache)
+        with pytest.raises(TypeError, match=r"expected pyqtf.KVCache\(model.config\)"):
+            model.logits([1], cache=cache)
+    with pytest.raises(ValueError, match="the cache is for a model of another shape"):
+        model.logits([1], cache=pyqtf.KVCache(sliding.config))
+    with pytest.raises(TypeError, match="config is a Model; expected"):
+        pyqtf.KVCache(model)
+
+
+def test_a_cache_that_another_text_went_into_is_refused(model):
+    cache = pyqtf.KVCache(model.config)
+    first, second = (model.stream(text, cache=cache) for text in ("Once", "The cat"))
+    next(first)
+    with pytest.raises(ValueError, match="held 0 tokens of this text and holds 4 now"):
+        next(second)
+    model.logits([5], cache=cache)
+    with pytest.raises(ValueError, match=r"give each text .* a cache of its own"):
+        list(first)
+
+
 def test_what_can_not_be_stored_is_said(model):
     with pytest.raises(ValueError, match="dtype: expected one of f32, f16, bf16, q8, got 'q4'"):
         pyqtf.KVCache(model.config, "q4")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -273,7 +274,7 @@ def score_with(
     top_k: int = 0,
 ) -> Score:
     """`score` with a tokenizer of the caller's choice."""
-    if isinstance(top_k, bool) or not isinstance(top_k, int) or not top_k >= 0:
+    if isinstance(top_k, bool) or not isinstance(top_k, Integral) or not top_k >= 0:
         raise ValueError(f"top_k is {top_k!r}; expected an integer of 0 or more")
     context_ids = encode(tokenizer, context, "context")
     text_ids = encode(tokenizer, text, "text")

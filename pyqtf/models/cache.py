@@ -45,6 +45,8 @@ class KVCache:
     ------
     ValueError
         `dtype` is none of them.
+    TypeError
+        `config` is no model's.
 
     Notes
     -----
@@ -71,6 +73,8 @@ class KVCache:
     def __init__(self, config: ModelConfig, dtype: str | None = None) -> None:
         if dtype is not None and dtype not in DTYPES:
             raise ValueError(f"dtype: expected one of {', '.join(DTYPES)}, got {dtype!r}")
+        if not isinstance(config, ModelConfig):
+            raise TypeError(f"config is a {type(config).__name__}; expected model.config")
         self.config = config
         self.dtype = dtype
         self._length = 0
@@ -80,6 +84,9 @@ class KVCache:
     def __len__(self) -> int:
         """Tokens read so far."""
         return self._length
+
+    def __repr__(self) -> str:
+        return f"KVCache({self._length} tokens, {self.dtype or 'as the model attends'})"
 
     @property
     def nbytes(self) -> int:
@@ -194,6 +201,27 @@ def cache_bytes(config: ModelConfig, dtype: str, n_tokens: int) -> int:
     windows = (config.window(i) for i in range(config.n_layers))
     kept = (min(n_tokens, 2 * w + _core.KEY_TILE) if w else n_tokens for w in windows)
     return 2 * _Rows(config, dtype).bytes_per_token * sum(kept)
+
+
+def n_cached(cache: KVCache | None, config: ModelConfig) -> int:
+    """Return how many tokens a model of this shape has read into `cache`.
+
+    Raises
+    ------
+    TypeError
+        It is no KVCache.
+    ValueError
+        It was made for a model of another shape.
+    """
+    if cache is None:
+        return 0
+    if not isinstance(cache, KVCache):
+        raise TypeError(f"cache is a {type(cache).__name__}; expected pyqtf.KVCache(model.config)")
+    if cache.config != config:
+        raise ValueError(
+            "the cache is for a model of another shape; make one with pyqtf.KVCache(model.config)"
+        )
+    return len(cache)
 
 
 def to_bf16(x: Floats) -> NDArray[np.uint16]:
