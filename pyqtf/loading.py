@@ -207,8 +207,19 @@ def _load_saved(source: Source, quant: str | None) -> Model:
     )
 
 
-def reload(source: str, quant: str, name: str) -> Model:
-    """Load a model again; for unpickling."""
+def reload(source: str, quant: str, name: str, fingerprint: str, calibration: str | None) -> Model:
+    """Load a model again; for unpickling.
+
+    Raises
+    ------
+    ValueError
+        Other weights are there by now.
+    """
     model = load(source, quant=quant)
+    if (model.fingerprint, model.calibration) != (fingerprint, calibration):
+        raise ValueError(
+            f"{source} holds other weights than when {name} was loaded from there and pickled; "
+            "load it again"
+        )
     model.name = name
     return model

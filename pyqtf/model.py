@@ -467,7 +467,7 @@ class Model:
                 f"{self.name} was calibrated in this process; write it with model.save, and load "
                 "the file"
             )
-        return reload, (self._source, self.quant, self.name)
+        return reload, (self._source, self.quant, self.name, self.fingerprint, self.calibration)
 
 
 def _passes(sequences: list[NDArray[np.int64]]) -> Iterator[list[NDArray[np.int64]]]:

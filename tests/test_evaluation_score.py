@@ -164,6 +164,12 @@ def test_longest_text_is_scored():
     assert score(MODEL, "a" * 4096).n_scored == 4095
 
 
+def test_a_count_of_numpy_and_a_tokenizer_that_is_none():
+    assert len(score(MODEL, "abc", top_k=np.int64(2)).top_tokens[0]) == 2
+    with pytest.raises(TypeError, match="tokenizer is a NoneType"):
+        compute_perplexity(MODEL, None, "abc")
+
+
 @pytest.mark.parametrize("top_k", [-1, 1.5, True])
 def test_top_k_is_a_count(top_k):
     with pytest.raises(ValueError, match="top_k"):

@@ -91,6 +91,10 @@ def test_by_hand_agrees_with_pyqtf_to_a_millionth(text, context, quant):
         (with_losses(lambda x: math.nan), "subtract each row's maximum"),
         (with_losses(lambda x: 12.0), "Look at the shapes"),
         (with_losses(lambda x: "much"), "returns a str"),
+        (with_losses(lambda x: str(np.exp(np.mean(x)))), "returns a str"),
+        (with_losses(lambda x: 10**400), "returns a int"),
+        (with_losses(lambda x: exit(3)), "raises SystemExit: 3."),
+        (12.0, "a float was given in place of a function"),
         (with_losses(lambda x: x), "returns a ndarray"),
         (with_losses(lambda x: None), "returns nothing so far"),
         (with_losses(lambda x: 1 / 0), "raises ZeroDivisionError: division by zero."),
@@ -100,6 +104,24 @@ def test_a_mistake_is_named(model, function, words):
     check = check_perplexity(function, model)
     assert not check.passed
     assert words in check.message
+
+
+def test_a_function_can_not_bend_the_numbers_it_is_compared_with():
+    model = pyqtf.load("stories-80k")
+
+    def function(model, tokenizer, text, context=""):
+        model.token_losses = lambda sequences, top_k=0: 1 / 0
+        return 12.0
+
+    assert "returns 12, expected" in check_perplexity(function, model).message
+
+
+@pytest.mark.parametrize("model", ["stories-80k", None, pyqtf.Model])
+def test_a_name_is_no_model(model):
+    with pytest.raises(TypeError, match="expected a loaded model"):
+        check_perplexity(by_hand, model)
+    with pytest.raises(TypeError, match="expected a loaded model"):
+        pyqtf.compute_perplexity(model, None, "A cat sat.")
 
 
 def test_the_first_token_taken_from_the_last_row_is_named(model):

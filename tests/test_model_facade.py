@@ -133,6 +133,24 @@ def test_a_pickled_model_is_loaded_again(model, texts, alone):
     assert bits(again.token_losses(texts[:5], top_k=2)) == alone[:5]
 
 
+def test_a_pickle_is_refused_when_its_file_holds_another_model(tmp_path):
+    path = tmp_path / "model.pyqtf"
+    pyqtf.load("stories-30k").save(path)
+    pickled = pickle.dumps(pyqtf.load(path))
+    assert pickle.loads(pickled).name == "stories-30k"
+    pyqtf.load("stories-80k").save(path)
+    with pytest.raises(ValueError, match="other weights than when stories-30k was loaded"):
+        pickle.loads(pickled)
+    texts = ["Once upon a time there was a fox. " * 4] * 5
+    for calibration in (None, texts):
+        model = pyqtf.load("stories-80k", quant="q4", calibration=calibration, progress=False)
+        model.save(path)
+        if calibration is None:
+            pickled = pickle.dumps(pyqtf.load(path))
+    with pytest.raises(ValueError, match="other weights than when stories-80k was loaded"):
+        pickle.loads(pickled)
+
+
 def test_facts(model, folder):
     assert model.name == "random"
     # embedding and head 259 x 72; a layer: q, o, k, v, three of the feed-forward, biases, norms

@@ -330,7 +330,8 @@ def as_models(models: Models) -> list[LanguageModel | str | Path]:
 
 
 def _checked(model: LanguageModel | str | Path) -> LanguageModel | str | Path:
-    if not (isinstance(model, str | Path) or hasattr(model, "token_losses")):
+    known = isinstance(model, str | Path) or hasattr(model, "token_losses")
+    if not known or isinstance(model, type):
         raise TypeError(f"{model!r} is no model; expected a name, a path or a loaded model")
     return model
 

@@ -274,6 +274,9 @@ def score_with(
     top_k: int = 0,
 ) -> Score:
     """`score` with a tokenizer of the caller's choice."""
+    check_model(model)
+    if not hasattr(tokenizer, "encode"):
+        raise TypeError(f"tokenizer is a {type(tokenizer).__name__}; expected model.tokenizer")
     if isinstance(top_k, bool) or not isinstance(top_k, Integral) or not top_k >= 0:
         raise ValueError(f"top_k is {top_k!r}; expected an integer of 0 or more")
     context_ids = encode(tokenizer, context, "context")
@@ -283,6 +286,13 @@ def score_with(
     (losses,) = model.token_losses([ids], top_k=top_k)
     words = text if isinstance(text, str) else tokenizer.decode(text_ids)
     return join(model, tokenizer, words, ids, len(context_ids), losses)
+
+
+def check_model(model: object) -> None:
+    """Raise TypeError unless `model` can score: its name is a frequent mistake."""
+    if not hasattr(model, "token_losses") or isinstance(model, type):
+        given = model if isinstance(model, str | type) else type(model).__name__
+        raise TypeError(f"model is {given!r}; expected a loaded model: pyqtf.load(name)")
 
 
 def encode(tokenizer: Tokenizer, text: Text, what: str) -> NDArray[np.int32]:

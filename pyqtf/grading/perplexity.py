@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyqtf.evaluation.interface import LanguageModel, Tokenizer
-from pyqtf.evaluation.score import exp, score_with
+from pyqtf.evaluation.score import check_model, exp, score_with
 
 _TEXTS = (
     "Once upon a time there was a little fox. It lived in a den under an old oak.",
@@ -89,25 +89,32 @@ def check_perplexity(function: Function, model: LogitModel, *, context: bool = F
     >>> check_perplexity(lambda model, tokenizer, text, context="": None, model)
     Not yet: the function returns nothing so far. Write it, then run this cell again.
     """
-    before = _CONTEXT if context else ""
-    for text in _TEXTS:
+    check_model(model)
+    if not callable(function):
+        return Check(
+            False,
+            f"a {type(function).__name__} was given in place of a function. Write only its name, "
+            "compute_perplexity: it is called here.",
+        )
+    before, tokenizer = _CONTEXT if context else "", model.tokenizer
+    # Known before the function runs, which might change the model.
+    rights = [score_with(model, tokenizer, text, context=before).perplexity for text in _TEXTS]
+    for text, right in zip(_TEXTS, rights, strict=True):
         try:
-            given = function(model, model.tokenizer, text, *([before] if context else []))
+            given = function(model, tokenizer, text, *([before] if context else []))
         except NotImplementedError:
             given = None
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             return Check(False, _raised(error, context))
         if given is None or given is ...:
             return Check(
                 False, "the function returns nothing so far. Write it, then run this cell again."
             )
-        try:
-            number = float(given)
-        except (TypeError, ValueError):
+        if (number := _number(given)) is None:
             return Check(
                 False, f"the function returns a {type(given).__name__}; expected one number."
             )
-        if message := _judge(number, model, text, before):
+        if message := _judge(number, right, model, text, before):
             return Check(False, message)
     return Check(
         True,
@@ -117,9 +124,16 @@ def check_perplexity(function: Function, model: LogitModel, *, context: bool = F
     )
 
 
-def _judge(number: float, model: LogitModel, text: str, context: str) -> str:
+def _number(given: Any) -> float | None:
+    """What was returned as a float; None where it is no number. Digits in a text are none."""
+    try:
+        return None if isinstance(given, str | bytes) else float(given)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _judge(number: float, right: float, model: LogitModel, text: str, context: str) -> str:
     """What is wrong with a number; nothing if it is right."""
-    right = score_with(model, model.tokenizer, text, context=context).perplexity
     if math.isnan(number):
         return (
             "the function returns NaN. exp of a large logit overflows; subtract each row's "
@@ -198,7 +212,7 @@ def _context_mistakes(
     yield exp(float(loss_alone.mean())), "the context is not read at all"
 
 
-def _raised(error: Exception, context: bool) -> str:
+def _raised(error: BaseException, context: bool) -> str:
     said = f"the function raises {type(error).__name__}: {error}"
     if context and isinstance(error, TypeError) and "argument" in str(error):
         said += '. It is called as compute_perplexity(model, tokenizer, text, "a context")'
