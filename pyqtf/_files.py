@@ -72,7 +72,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     Raises
     ------
     OSError
-        The folder is missing or can't be written; nothing is left behind.
+        `path` is a folder; its folder is missing, can't be written or is full. Nothing is left
+        behind.
 
     Examples
     --------
@@ -84,6 +85,10 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     b'one'
     """
     path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; expected the name of a file to write")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"can't write {path}: there is no folder {path.parent}")
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
     try:
         with temporary.open("xb") as file:
@@ -91,8 +96,10 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno and error.filename in (None, str(temporary)):
+            error.filename = str(path)  # that of the temporary file says nothing to anybody
         raise
 
 
