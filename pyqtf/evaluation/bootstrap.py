@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pyqtf.evaluation.statistics import check_results
+from pyqtf.evaluation.statistics import check_results, check_totals
 
 _KEYS = ["model_name", "quant"]
 
@@ -42,8 +42,8 @@ def bootstrap_intervals(
     Raises
     ------
     ValueError
-        A column is missing, a story counts twice, `level` is not between 0 and 1, or `runs` is
-        below 100.
+        A column is missing, a story counts twice or has a loss that is not finite, `level` is not
+        between 0 and 1, or `runs` is below 100.
 
     Examples
     --------
@@ -64,6 +64,7 @@ def bootstrap_intervals(
         ordered = group.sort_values("story_idx")
         nll = ordered["nll"].to_numpy(np.float64)
         scored = ordered["n_scored"].to_numpy(np.float64)
+        check_totals(nll, scored)
         draws = np.random.default_rng(seed).integers(0, len(nll), (runs, len(nll)))
         with np.errstate(over="ignore"):  # a perplexity too large for a float is infinite
             token = np.exp(nll[draws].sum(axis=1) / scored[draws].sum(axis=1))

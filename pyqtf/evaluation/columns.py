@@ -12,6 +12,8 @@ def require_columns(
 ) -> None:
     """Raise ValueError for the first of `names` that is no column of `frame`.
 
+    TypeError where `frame` is no DataFrame.
+
     Examples
     --------
     >>> require_columns(pd.DataFrame({"a": [1]}), ["a", "b"], "the table has", "ask for it")
@@ -19,6 +21,9 @@ def require_columns(
         ...
     ValueError: the table has no column 'b'; ask for it
     """
+    if not isinstance(frame, pd.DataFrame):
+        message = f"a {type(frame).__name__} is no DataFrame"
+        raise TypeError(f"{message}; {expected}" if expected else message)
     for name in names:
         if name not in frame.columns:
             message = f"{subject} no column {name!r}"
@@ -26,5 +31,7 @@ def require_columns(
 
 
 def column_names(frame: pd.DataFrame) -> str:
-    """Return the names of the columns for a message."""
+    """Return the names of the columns for a message; what it is where it is no DataFrame."""
+    if not isinstance(frame, pd.DataFrame):
+        return type(frame).__name__
     return ", ".join(map(str, frame.columns)) or "no columns"

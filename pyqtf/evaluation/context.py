@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pyqtf.evaluation.batches import batches
+from pyqtf.evaluation.columns import require_columns
 from pyqtf.evaluation.interface import LanguageModel
 from pyqtf.evaluation.score import Text, check_ids, encode, exp, join
 from pyqtf.evaluation.statistics import clustered_mean
@@ -193,8 +194,8 @@ def summarise_contexts(
     Raises
     ------
     ValueError
-        A story lacks one of the contexts; models read different tokens; no model is named
-        `reference`.
+        A column is missing; a story lacks one of the contexts; models read different tokens; no
+        model is named `reference`.
 
     Examples
     --------
@@ -206,6 +207,10 @@ def summarise_contexts(
     [0.0, -0.8]
     """
     keys = ["model_name", "context", "n_sentences"]
+    expected = "expected what pyqtf.evaluate_contexts or pyqtf.evaluate_chat returns"
+    require_columns(results, (*keys, "story_idx", "n_scored", "nll"), "the results have", expected)
+    if not len(results):
+        raise ValueError(f"the results have no rows; {expected}")
     nll = results.pivot(index="story_idx", columns=keys, values="nll")
     models = list(dict.fromkeys(results["model_name"]))
     bare = [(model, "none", 0) for model in models]

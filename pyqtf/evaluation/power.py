@@ -112,7 +112,8 @@ def stories_needed(
                 "n_needed": _needed(effect, target, level),
             }
         )
-    return pd.DataFrame(rows).astype({"n_needed": "Int64"}, errors="ignore")
+    columns = ["smaller", "larger", "difference", "spread", "n_stories", "power", "n_needed"]
+    return pd.DataFrame(rows, columns=columns).astype({"n_needed": "Int64"})
 
 
 def _effect(difference: float, spread: float) -> float:

@@ -208,7 +208,7 @@ def fit_scaling_law(
         raise ValueError(f"axis is {axis!r}; expected one of {', '.join(_AXES)}")
     if not 0 < level < 1:
         raise ValueError(f"level is {level}; expected a number between 0 and 1, such as 0.95")
-    if "mean_nll" not in summary.columns:
+    if "mean_nll" not in getattr(summary, "columns", ()):
         summary = summary_of(summary)
     sizes, losses, names = _data(summary, axis)
     curves = {form: fit_form(form, sizes, losses, _DELTA) for form in FORMULAS}

@@ -81,8 +81,7 @@ def clustered_mean(totals: ArrayLike, sizes: ArrayLike, *, level: float = 0.95) 
     size = np.asarray(sizes, dtype=np.float64)
     if total.ndim != 1 or total.shape != size.shape or not len(total):
         raise ValueError(f"totals {total.shape} and sizes {size.shape} are not two equal lists")
-    if not (np.isfinite(total).all() and np.isfinite(size).all() and (size > 0).all()):
-        raise ValueError("a story has a total that is not finite, or a size that is not above 0")
+    check_totals(total, size)
     n = len(total)
     all_units = math.fsum(size)
     mean = math.fsum(total) / all_units
@@ -91,6 +90,12 @@ def clustered_mean(totals: ArrayLike, sizes: ArrayLike, *, level: float = 0.95) 
     se = math.sqrt(n / (n - 1) * math.fsum((total - mean * size) ** 2)) / all_units
     reach = _t(n - 1, level) * se
     return Estimate(mean, se, mean - reach, mean + reach, n)
+
+
+def check_totals(totals: NDArray[np.float64], sizes: NDArray[np.float64]) -> None:
+    """Raise ValueError unless totals are finite, and sizes finite and above 0."""
+    if not (np.isfinite(totals).all() and np.isfinite(sizes).all() and (sizes > 0).all()):
+        raise ValueError("a story has a total that is not finite, or a size that is not above 0")
 
 
 def summarise(results: pd.DataFrame, *, level: float = 0.95, unit: str = "token") -> pd.DataFrame:

@@ -58,6 +58,7 @@ def tokens(score: Score, *, title: bool = True) -> Html:
     >>> page.startswith("<div") and "title=" in page
     True
     """
+    _check(score)
     head = (
         f"<b>{html.escape(score.model_name)}</b>: perplexity {score.perplexity:.4g}, "
         f"{score.bits_per_byte:.3g} bits per byte, {score.n_scored} tokens scored {_legend()}"
@@ -68,6 +69,13 @@ def tokens(score: Score, *, title: bool = True) -> Html:
         hint = "\n".join(_hint(score, i) for i in scored)
         spans.append(_span(text, hint, _HUE, bits / _FULL if scored else None))
     return _page(head if title else "", spans)
+
+
+def _check(score: object) -> None:
+    if not isinstance(score, Score):
+        raise TypeError(
+            f"a {type(score).__name__} is no score; expected what model.score(text) returns"
+        )
 
 
 def compare(a: Score, b: Score) -> Html:
@@ -100,6 +108,8 @@ def compare(a: Score, b: Score) -> Html:
     >>> compare(small.score(text), large.score(text)).startswith("<div")
     True
     """
+    _check(a)
+    _check(b)
     if a.n_context != b.n_context or not np.array_equal(a.ids, b.ids):
         raise ValueError(
             f"{a.model_name} and {b.model_name} scored different tokens ({len(a.ids)} and "

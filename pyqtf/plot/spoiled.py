@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentFormatter
 
+from pyqtf.evaluation.columns import require_columns
 from pyqtf.evaluation.spoiled import VERSIONS
 from pyqtf.plot._style import (
     BLUE,
@@ -22,6 +23,10 @@ from pyqtf.plot._style import (
     open_frame,
 )
 
+_NEEDED = (
+    "n_params", "version", "ratio", "ratio_low", "ratio_high",
+    "accuracy", "accuracy_low", "accuracy_high",
+)  # fmt: skip
 _COLOURS = dict(zip(VERSIONS, (ORANGE, BLUE, GREEN, PINK, "black"), strict=True))
 # Ratios that a logarithmic axis may name; those in its range are.
 _RATIOS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.2, 1.5, 2, 3, 5, 10, 20, 50, 100)
@@ -43,6 +48,11 @@ def spoiled(summary: pd.DataFrame) -> Figure:
     -------
     matplotlib.figure.Figure
 
+    Raises
+    ------
+    ValueError
+        A column is missing.
+
     Examples
     --------
     >>> import pyqtf
@@ -51,6 +61,8 @@ def spoiled(summary: pd.DataFrame) -> Figure:
     >>> len(spoiled(pyqtf.summarise_spoiled(df)).axes)
     2
     """
+    expected = "expected what pyqtf.summarise_spoiled returns"
+    require_columns(summary, _NEEDED, "the summary has", expected)
     figure = new_figure(9.5, 4.0)
     left, right = figure.subplots(1, 2)
     sizes = summary["n_params"].to_numpy(np.float64)
