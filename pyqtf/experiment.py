@@ -16,11 +16,12 @@ import pandas as pd
 from pyqtf._about import about
 from pyqtf._files import write_atomically
 from pyqtf.evaluation.comparable import check_comparable
-from pyqtf.evaluation.evaluate import Models, Scored, iter_scores, results_frame
+from pyqtf.evaluation.evaluate import Models, Scored, as_models, iter_scores, results_frame
 from pyqtf.evaluation.statistics import concerns, paired_differences, summary_of
 from pyqtf.evaluation.stories import read_stories
 from pyqtf.plot import png, report, scaling
 from pyqtf.plot.table import differences_table, ends_text, summary_table
+from pyqtf.sources import find_local, find_on_hub
 
 if TYPE_CHECKING:
     from pyqtf.evaluation.stories import Story
@@ -127,13 +128,18 @@ def run_scaling(
         from pyqtf import bundled
 
         models = bundled.names()
+    wanted = as_models(models)
+    for given in wanted:
+        # Said before the others are scored, which may take hours. Workers may see other files.
+        if executor is None and isinstance(given, str | Path) and find_local(given) is None:
+            find_on_hub(given)
     folder = Path(out)
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"out is {folder}, which is a file; expected a folder")
     folder.mkdir(parents=True, exist_ok=True)
     done: list[Scored] = []
     for scored in iter_scores(
-        models,
+        wanted,
         items,
         quant=quant,
         progress=sys.stderr.isatty() if progress is None else progress,

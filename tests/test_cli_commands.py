@@ -182,7 +182,8 @@ def test_a_full_disk_leaves_no_half_file(tmp_path, monkeypatch, capsys, name, no
 
     monkeypatch.setattr(_files, "os", Full())
     assert main(["scaling", "--models", "large"]) == 1
-    assert capsys.readouterr().err == "pyqtf: error: [Errno 28] No space left on device\n"
+    said = f"pyqtf: error: [Errno 28] No space left on device: 'pyqtf-scaling/{name}'\n"
+    assert capsys.readouterr().err == said
     assert visible(folder) == FILES
     assert (folder / name).read_bytes() == before[name]
 
@@ -196,13 +197,15 @@ def test_a_full_disk_leaves_no_half_file(tmp_path, monkeypatch, capsys, name, no
         (["scaling", "--stories", "x.pdf"], "ends in '.pdf'"),
         (["scaling", "--stories", "x"], "x has no ending; expected one of .txt"),
         (["scaling", "--stories", "bad.txt"], "not UTF-8: byte 0xff at offset 2"),
-        (["scaling", "--models", "none"], "no model is named 'none'; there are: small"),
+        (["scaling", "--models", "none"], "(small, middle, large)"),
         (["scaling", "--models", "small", "small"], "two models are named 'small'"),
         (["scaling", "--out", "bad.txt"], "out is bad.txt, which is a file; expected a folder"),
         (["score", "", "--model", "small"], "text is empty"),
         (["score", "none.txt", "--model", "small"], "the file none.txt does not exist"),
         (["score", "folder", "--model", "small"], "folder is a folder; expected a text"),
         (["score", "ab", "--model", "none"], "no model is named"),
+        (["scaling", "--models", "small", "smal"], "'smal' is neither a folder or file"),
+        (["score", "A cat sat.", "--model", "small", "--top", "-1"], "--top is -1"),
         (["info", "none"], "'none' is neither a folder or file"),
         (["info", ""], "'' is neither a folder or file"),
         (["info", "bad.txt"], "a model is a folder, a GGUF file or a file that model.save wrote"),
@@ -218,6 +221,11 @@ def test_errors_are_one_line(tmp_path, capsys, argv, words):
     assert captured.err.startswith("pyqtf: error: ")
     assert captured.err.count("\n") == 1
     assert words in captured.err
+
+
+def test_a_wrong_name_is_said_before_anything_is_scored(capsys):
+    assert main(["scaling", "--models", "small", "larg"]) == 1
+    assert not Named.loaded and not Path("pyqtf-scaling").exists()
 
 
 def test_a_surprise_is_one_line_too_and_can_be_traced(monkeypatch, capsys):

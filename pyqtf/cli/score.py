@@ -21,6 +21,8 @@ def add_to(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Print the score and the tokens that cost most."""
+    if args.top < 0:
+        raise ValueError(f"--top is {args.top}; expected 0 or more")
     import pyqtf
     from pyqtf.cli._text import named_file
     from pyqtf.evaluation.score import score

@@ -269,16 +269,16 @@ def p_value(p: float) -> str:
 
 
 def rate(per_second: float) -> str:
-    """Tokens per second as a whole number.
+    """Tokens per second in three digits: more would not be there the next time.
 
     Examples
     --------
-    >>> rate(12345.6), rate(0.53)
-    ('12346', '0.53')
+    >>> rate(12345.6), rate(677.2), rate(0.53)
+    ('12300', '677', '0.53')
     """
     if not math.isfinite(per_second):
         return "-"
-    return f"{per_second:.0f}" if per_second >= 10 else f"{per_second:.2g}"
+    return f"{float(f'{per_second:.3g}'):.0f}" if per_second >= 10 else f"{per_second:.2g}"
 
 
 def quoted(token: str) -> str:
