@@ -205,7 +205,7 @@ def text_of(
     tokenizer: Tokenizer, ids: Iterable[int], scanner: StopScanner, eos_ids: Sequence[int]
 ) -> Iterator[str]:
     """Yield the text of ids as they come, up to one that ends it or the first stop string."""
-    decoder = tokenizer.stream()
+    decoder = tokenizer.stream(goes_on=True)
     for token_id in ids:
         if token_id in eos_ids:
             break

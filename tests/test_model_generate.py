@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 
 import numpy as np
 import pytest
@@ -101,6 +102,27 @@ def test_stop_strings_end_the_text(model):
     # One text is one stop string, not its characters.
     assert model.generate("Once", stop=stop, **options) == expected
     assert model.generate("Once", stop="never there", **options) == whole
+
+
+def test_a_text_goes_on_with_its_space(tmp_path):
+    pytest.importorskip("tokenizers")
+    from metaspace_tokenizers import document
+
+    vocabulary = document("llama")
+    write_model(tmp_path / "m", **{**SIZES, "vocab_size": len(vocabulary["model"]["vocab"])})
+    (tmp_path / "m" / "tokenizer.json").write_text(json.dumps(vocabulary))
+    model = pyqtf.load(tmp_path / "m")
+    ids, begins = model.tokenizer.encode("Once upon a").astype(np.int64), 0
+    for seed in range(20):
+        options = {"temperature": 2.0, "seed": seed}
+        new = list(itertools.islice(new_ids(model._decoder, ids, 900, Sampling(**options)), 6))
+        expected = model.tokenizer.decode([*ids, *new])
+        if "\ufffd" not in expected and not {0, 1, 2} & set(new):
+            assert (
+                "Once upon a" + model.generate("Once upon a", max_tokens=6, **options) == expected
+            )
+            begins += model.tokenizer.token_bytes(new[0]).startswith(b" ")
+    assert begins
 
 
 @given(

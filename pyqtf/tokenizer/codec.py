@@ -130,8 +130,16 @@ class Codec:
         """
         return [self.decode(ids, skip_special_tokens, **options) for ids in sequences]
 
-    def stream(self, *, skip_special_tokens: bool = False) -> StreamDecoder:
+    def stream(self, *, skip_special_tokens: bool = False, goes_on: bool = False) -> StreamDecoder:
         """Return a decoder for ids that come one at a time.
+
+        Parameters
+        ----------
+        skip_special_tokens : bool
+            Leave out special tokens, as `decode`.
+        goes_on : bool
+            The ids go on from others: the space before the first word is one, where at the start
+            of a text tokenizers such as Llama 2's put it before all words and `decode` drops it.
 
         Examples
         --------
@@ -143,7 +151,7 @@ class Codec:
         >>> stream.finish()
         ''
         """
-        return StreamDecoder(self._core, skip_special_tokens)
+        return StreamDecoder(self._core, skip_special_tokens, goes_on)
 
     def token_bytes(self, token_id: int) -> bytes:
         """Return the bytes that one token stands for; ValueError when no token has the id."""

@@ -15,12 +15,14 @@ class StreamDecoder:
     Made by :meth:`pyqtf.tokenizer.Tokenizer.stream`.
     """
 
-    def __init__(self, core: _core.Tokenizer, skip_special_tokens: bool = False) -> None:
+    def __init__(
+        self, core: _core.Tokenizer, skip_special_tokens: bool = False, goes_on: bool = False
+    ) -> None:
         self._core = core
         self._skipped = frozenset(core.special_ids()) if skip_special_tokens else frozenset()
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._held: list[int] = []  # byte-fallback tokens: what they mean is known at their end
-        self._strips = core.strips_space()
+        self._strips = core.strips_space() and not goes_on
 
     def feed(self, token_id: int) -> str:
         """Return the text that this token completes; empty inside a character.
