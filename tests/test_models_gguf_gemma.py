@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import mutants
 import numpy as np
 import pytest
 
@@ -18,7 +19,6 @@ pytest.importorskip("gguf")
 pytest.importorskip("torch")
 gguf_models = pytest.importorskip("gguf_models")
 test_models_gguf = pytest.importorskip("test_models_gguf")
-mutants = pytest.importorskip("mutants")
 
 compare, rewrite = test_models_gguf.compare, test_models_gguf.rewrite
 

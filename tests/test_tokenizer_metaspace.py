@@ -78,8 +78,12 @@ def test_texts(pipeline, words):
 @pytest.mark.parametrize("pipeline", ["llama", "gemma", "metaspace-first"])
 def test_words_that_are_tokens_stay_whole_where_the_file_says_so(pipeline):
     ours, oracle = both(pipeline, ignore_merges=True, merges=[])
-    for text in ("the", " the", "the the", "é", "a", f"{MARK}the"):
+    for text in (
+        *("the", " the", "the the", "é", "a", f"{MARK}the", "<0x0A>", "<0xE4>", " <0x0A>"),
+        *("<0x0a>", "<0x0A><0x0A>", "é<0x0A>", "<s><0x0A></s>", "the<s><0x0A>"),
+    ):
         compare(ours, oracle, text)
+        compare(ours, oracle, text)  # as it was remembered
     merged, _ = both(pipeline, merges=[])
     text = " the" if pipeline == "gemma" else "the"
     assert len(ours.encode(text)) == 1 < len(merged.encode(text))
@@ -130,6 +134,27 @@ def test_spellings_and_bytes_of_tokens():
     assert ours.token_bytes(the) == b" the"
     assert ours.token_bytes(3 + 0xE4) == b"\xe4"
     assert ours.token_bytes(ours.convert_tokens_to_ids("two words")) == b"two words"
+
+
+@pytest.mark.parametrize("pipeline", PIPELINES)
+def test_added_tokens_are_spelled_as_they_are_searched_for(pipeline):
+    added = [
+        {"content": "<n>", "normalized": True},
+        {"content": "<q>", "normalized": True, "special": True},
+        {"content": "y z"},
+    ]
+    if "metaspace" not in pipeline:
+        added += [{"content": text, "normalized": True} for text in ("a b", f"x{MARK}")]
+    ours, oracle = both(pipeline, added=added)
+    tokens = [oracle.id_to_token(i) for i in range(len(ours))]
+    assert ours.convert_ids_to_tokens(range(len(ours))) == tokens
+    assert (f"{MARK}<n>" in tokens) == (pipeline == "llama")
+    assert ours.get_vocab() == oracle.get_vocab()
+    assert ours.all_special_tokens == ["<unk>", "<s>", "</s>", "<q>"]
+    ours.eos_token_id = oracle.token_to_id("<q>")
+    assert ours.eos_token == "<q>"
+    for text in ("<n>", "a <n> b<q>", "x y z a b"):
+        compare(ours, oracle, text)
 
 
 def test_offsets_in_bytes_point_at_what_the_tokens_say():

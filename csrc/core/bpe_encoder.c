@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/bpe_spelling.h"
 #include "core/grow.h"
 #include "core/memory.h"
 #include "core/pool.h"
@@ -79,8 +80,10 @@ static bool reserve(qtf_encoder *e, size_t n) {
                             QTF_GROW(out->ends, out->ends_capacity, out->n + n)));
 }
 
-/* Write the offsets of a word's tokens, which their lengths give. */
-static void add_offsets(qtf_encoder *e, const uint32_t *ids, size_t n, const uint8_t *word) {
+/* Write the offsets of the n >= 1 tokens of a word, which their lengths give: but for a word like
+ * <0x0A> that is taken for a byte. */
+static void add_offsets(qtf_encoder *e, const uint32_t *ids, size_t n, const uint8_t *word,
+                        size_t length) {
     qtf_encoding *out = e->out;
     size_t position = e->origin + (size_t)(word - e->text);
     for (size_t i = 0; i < n; i++) {
@@ -88,9 +91,11 @@ static void add_offsets(qtf_encoder *e, const uint32_t *ids, size_t n, const uin
         position += e->tokenizer->bpe.tokens[ids[i]].length;
         out->ends[out->n + i] = position;
     }
+    out->ends[out->n + n - 1] = e->origin + (size_t)(word - e->text) + length;
 }
 
-static qtf_status append(qtf_encoder *e, const uint32_t *ids, size_t n, const uint8_t *word) {
+static qtf_status append(qtf_encoder *e, const uint32_t *ids, size_t n, const uint8_t *word,
+                         size_t length) {
     if (!reserve(e, n)) {
         return QTF_NO_MEMORY;
     }
@@ -99,7 +104,7 @@ static qtf_status append(qtf_encoder *e, const uint32_t *ids, size_t n, const ui
         out->ids[out->n + i] = (int32_t)ids[i];
     }
     if (e->offsets) {
-        add_offsets(e, ids, n, word);
+        add_offsets(e, ids, n, word, length);
     }
     out->n += n;
     return QTF_OK;
@@ -117,6 +122,17 @@ qtf_status qtf_append_token(qtf_encoder *e, uint32_t id, size_t start, size_t en
     return QTF_OK;
 }
 
+/* The token that a word is; a text like <0x0A> is the token of a byte if all of the word. */
+static uint32_t whole_word(const qtf_bpe *bpe, const uint8_t *word, size_t n) {
+    uint8_t byte[QTF_BYTE_SPELLING];
+    size_t length;
+    if (bpe->characters && n == QTF_BYTE_SPELLING &&
+        qtf_spelling_read(true, word, n, byte, &length) == QTF_TOKEN_BYTE) {
+        return bpe->fallback_id[byte[0]];
+    }
+    return qtf_bpe_find(bpe, word, n, QTF_TOKEN_TEXT);
+}
+
 /* Tokenise a word into the scratch's ids. */
 static qtf_status merge_word(qtf_encoder *e, const uint8_t *word, size_t n, size_t *count) {
     const qtf_bpe *bpe = &e->tokenizer->bpe;
@@ -125,7 +141,7 @@ static qtf_status merge_word(qtf_encoder *e, const uint8_t *word, size_t n, size
                         "the text has a word of %zu bytes, expected fewer than %u", n, UINT32_MAX);
     }
     if (bpe->ignore_merges) {
-        uint32_t id = qtf_bpe_find(bpe, word, n, QTF_TOKEN_TEXT);
+        uint32_t id = whole_word(bpe, word, n);
         if (id != QTF_BPE_NONE) {
             if (!qtf_bpe_scratch_reserve(&e->scratch, 1)) {
                 return QTF_NO_MEMORY;
@@ -157,7 +173,7 @@ static QTF_NOINLINE qtf_status encode_new(qtf_encoder *e, const uint8_t *word, s
         memcpy(key->ids, e->scratch.ids, count * sizeof *key->ids);
         qtf_cache_put(set, key);
     }
-    return append(e, e->scratch.ids, count, word);
+    return append(e, e->scratch.ids, count, word, n);
 }
 
 /* Append a cached word's tokens where there is room for QTF_CACHE_IDS. */
@@ -165,7 +181,7 @@ QTF_INLINE void append_cached(qtf_encoder *e, const qtf_cache_entry *found, cons
     qtf_encoding *out = e->out;
     memcpy(out->ids + out->n, found->ids, sizeof found->ids);
     if (e->offsets) {
-        add_offsets(e, found->ids, found->count, word);
+        add_offsets(e, found->ids, found->count, word, found->length);
     }
     out->n += found->count;
 }

@@ -58,7 +58,7 @@ static int hex_digit(uint8_t c) {
 
 /* The byte of a spelling like <0x0A>; -1 when it is none. */
 static int read_byte_token(const uint8_t *text, size_t n) {
-    if (n != 6 || memcmp(text, "<0x", 3) != 0 || text[5] != '>') {
+    if (n != QTF_BYTE_SPELLING || memcmp(text, "<0x", 3) != 0 || text[5] != '>') {
         return -1;
     }
     int high = hex_digit(text[3]), low = hex_digit(text[4]);

@@ -8,6 +8,8 @@
 
 #include "core/bpe.h"
 
+enum { QTF_BYTE_SPELLING = 6 }; /* bytes of <0x0A> */
+
 /*
  * Read the spelling of a token, n bytes of valid UTF-8, to its bytes (room for n); stores their
  * number. Where symbols are `characters`, ▁ is a space and <0x0A> the byte 0A; otherwise every

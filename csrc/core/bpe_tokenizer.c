@@ -5,6 +5,7 @@
 
 #include "core/bpe_metaspace.h"
 #include "core/bpe_spelling.h"
+#include "core/unicode.h"
 
 /* Make room for the ids and mark the added tokens from `first` on. */
 static qtf_status mark_added(qtf_tokenizer *tokenizer, size_t n_before, size_t first) {
@@ -16,8 +17,10 @@ static qtf_status mark_added(qtf_tokenizer *tokenizer, size_t n_before, size_t f
     tokenizer->marks = marks;
     for (size_t i = first; i < tokenizer->added.n_tokens; i++) {
         const qtf_added_token *token = &tokenizer->added.tokens[i];
-        bool spaced = tokenizer->prepend && token->normalized;
-        marks[token->id] = (token->special ? QTF_MARK_SPECIAL : 0) | (spaced ? QTF_MARK_SPACED : 0);
+        bool marked = token->normalized && tokenizer->bpe.characters;
+        marks[token->id] = (token->special ? QTF_MARK_SPECIAL : 0) |
+                           (marked ? QTF_MARK_NORMALISED : 0) |
+                           (marked && tokenizer->prepend ? QTF_MARK_SPACED : 0);
     }
     return QTF_OK;
 }
@@ -91,6 +94,17 @@ const uint8_t *qtf_token_bytes(const qtf_tokenizer *tokenizer, int64_t id, size_
     }
     *n = bpe->tokens[id].length;
     return bpe->bytes + bpe->tokens[id].start;
+}
+
+size_t qtf_token_spelling(const qtf_tokenizer *tokenizer, uint32_t id, bool normalised,
+                          uint8_t *text) {
+    const qtf_bpe_token *token = &tokenizer->bpe.tokens[id];
+    unsigned marks = normalised ? tokenizer->marks[id] : 0;
+    bool marked = token->kind == QTF_TOKEN_LITERAL && marks & QTF_MARK_NORMALISED;
+    qtf_token_kind kind = marked ? QTF_TOKEN_TEXT : (qtf_token_kind)token->kind;
+    size_t n = marks & QTF_MARK_SPACED ? (size_t)qtf_utf8_write(QTF_SPACE_MARK, text) : 0;
+    return n + qtf_spelling_write(tokenizer->bpe.characters, kind,
+                                  tokenizer->bpe.bytes + token->start, token->length, text + n);
 }
 
 qtf_status qtf_token_find(const qtf_tokenizer *tokenizer, const uint8_t *spelling, size_t n,

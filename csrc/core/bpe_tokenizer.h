@@ -20,7 +20,8 @@ typedef struct qtf_encoder qtf_encoder;
 
 typedef enum {
     QTF_MARK_SPECIAL = 1,
-    QTF_MARK_SPACED = 2, /* searched for with the space put before it, and decoded with it */
+    QTF_MARK_SPACED = 2,     /* searched for with the space put before it, and decoded with it */
+    QTF_MARK_NORMALISED = 4, /* of characters: searched for with its spaces as marks */
 } qtf_token_marks;
 
 /* Frozen once built, except for the list of idle encoders behind its lock. */
@@ -127,6 +128,13 @@ void qtf_encoders_free(qtf_encoder *encoder);
  * The bytes of one token: borrowed from the tokenizer, length in *n. NULL when no token has the id.
  */
 const uint8_t *qtf_token_bytes(const qtf_tokenizer *tokenizer, int64_t id, size_t *n);
+
+/*
+ * Spell a token as UTF-8 (room for 3 length + 9), as in the vocabulary file or, if normalised, as
+ * an added token is searched for; returns the length. The id must be a token's.
+ */
+size_t qtf_token_spelling(const qtf_tokenizer *tokenizer, uint32_t id, bool normalised,
+                          uint8_t *text);
 
 /*
  * Write the text of n ids to `bytes` and return its length; bytes may be NULL to learn the latter.

@@ -98,30 +98,34 @@ static PyObject *tokenizer_token_bytes(PyObject *self, PyObject *argument) {
                  : raise_id(tokenizer, id);
 }
 
-/* The spelling of a token in the vocabulary file. */
-static PyObject *spelling(const qtf_tokenizer *tokenizer, uint32_t id) {
-    const qtf_bpe_token *token = &tokenizer->bpe.tokens[id];
-    const uint8_t *bytes = tokenizer->bpe.bytes + token->start;
-    uint8_t *text = malloc(3 * (size_t)token->length + 6);
+static PyObject *spelling(const qtf_tokenizer *tokenizer, uint32_t id, bool normalised) {
+    uint8_t *text = malloc(3 * (size_t)tokenizer->bpe.tokens[id].length + 9);
     if (!text) {
         return PyErr_NoMemory();
     }
-    size_t n =
-        qtf_spelling_write(tokenizer->bpe.characters, token->kind, bytes, token->length, text);
+    size_t n = qtf_token_spelling(tokenizer, id, normalised, text);
     PyObject *string = PyUnicode_DecodeUTF8((const char *)text, (Py_ssize_t)n, NULL);
     free(text);
     return string;
 }
 
-static PyObject *tokenizer_id_to_token(PyObject *self, PyObject *argument) {
+static PyObject *spell(PyObject *self, PyObject *argument, bool normalised) {
     const qtf_tokenizer *tokenizer = ((qtf_py_tokenizer_object *)self)->tokenizer;
     size_t n;
     long long id = PyLong_AsLongLong(argument);
     if (id == -1 && PyErr_Occurred()) {
         return NULL;
     }
-    return qtf_token_bytes(tokenizer, id, &n) ? spelling(tokenizer, (uint32_t)id)
+    return qtf_token_bytes(tokenizer, id, &n) ? spelling(tokenizer, (uint32_t)id, normalised)
                                               : raise_id(tokenizer, id);
+}
+
+static PyObject *tokenizer_id_to_token(PyObject *self, PyObject *argument) {
+    return spell(self, argument, true);
+}
+
+static PyObject *tokenizer_spelling(PyObject *self, PyObject *argument) {
+    return spell(self, argument, false);
 }
 
 static PyObject *tokenizer_token_to_id(PyObject *self, PyObject *argument) {
@@ -148,7 +152,7 @@ static PyObject *tokenizer_vocab(PyObject *self, PyObject *unused) {
         if (!qtf_bpe_has(&tokenizer->bpe, id)) {
             continue;
         }
-        PyObject *token = spelling(tokenizer, id), *value = PyLong_FromUnsignedLong(id);
+        PyObject *token = spelling(tokenizer, id, false), *value = PyLong_FromUnsignedLong(id);
         if (!token || !value || PyDict_SetItem(vocab, token, value) < 0) {
             Py_CLEAR(vocab);
         }
@@ -238,7 +242,9 @@ static PyMethodDef methods[] = {
     {"strips_space", tokenizer_strips_space, METH_NOARGS,
      "strips_space() -> whether a decoded text loses a space at its start"},
     {"token_bytes", tokenizer_token_bytes, METH_O, "token_bytes(id) -> bytes"},
-    {"id_to_token", tokenizer_id_to_token, METH_O, "id_to_token(id) -> spelling"},
+    {"spelling", tokenizer_spelling, METH_O, "spelling(id) -> spelling in the vocabulary"},
+    {"id_to_token", tokenizer_id_to_token, METH_O,
+     "id_to_token(id) -> spelling, of an added token as it is searched for"},
     {"token_to_id", tokenizer_token_to_id, METH_O, "token_to_id(spelling) -> id or None"},
     {"vocab", tokenizer_vocab, METH_NOARGS, "vocab() -> dict from spelling to id"},
     {"special_ids", tokenizer_special_ids, METH_NOARGS, "special_ids() -> ids, ascending"},

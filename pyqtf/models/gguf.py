@@ -134,6 +134,7 @@ def read_config(file: GGUF) -> ModelConfig:
     if "rope_theta" in known.sizes:
         values["rope_scaling"] = _scaling_values(keys)
     if family in GEMMA and "head_dim" not in values:
+        # What llama.cpp takes, which is not what a config.json without it means.
         values["head_dim"] = values["hidden_size"] // max(values["num_attention_heads"], 1)
     config = parse_config(values, str(file.path))
     if ROPE_FACTORS in file.tensors:

@@ -166,6 +166,9 @@ class Codec:
     ) -> str | list[str]:
         """Return the spelling of a token in the vocabulary (``Ġ`` or ``▁`` is a space), or of each.
 
+        An added token that is searched for in normalised text is spelled as that, as in
+        ``tokenizers``: where normalising puts a space before texts, it begins with ``▁``.
+
         Raises
         ------
         ValueError
@@ -230,7 +233,7 @@ class Codec:
     @property
     def all_special_tokens(self) -> list[str]:
         """The spellings of the special tokens, by id."""
-        return [self._core.id_to_token(i) for i in self.all_special_ids]
+        return [self._core.spelling(i) for i in self.all_special_ids]
 
 
 def id_array(ids: Ids | int) -> NDArray[np.int64]:

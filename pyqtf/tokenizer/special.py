@@ -32,5 +32,5 @@ class SpecialId:
         return None if token is None else tokenizer._core.token_to_id(token)
 
     def __set__(self, tokenizer: Any, token_id: int | None) -> None:
-        token = None if token_id is None else tokenizer._core.id_to_token(token_id)
+        token = None if token_id is None else tokenizer._core.spelling(token_id)
         setattr(tokenizer, self._token, token)
