@@ -12,7 +12,7 @@ import pyqtf
 from pyqtf.formats import FormatError, open_folder, read_gguf
 from pyqtf.models.gguf import gguf_metadata
 from pyqtf.models.registry import parse_config
-from pyqtf.models.rope import RopeScaling
+from pyqtf.models.rope_scaling import RopeScaling
 
 gguf = pytest.importorskip("gguf")
 pytest.importorskip("torch")

@@ -18,7 +18,7 @@ from metaspace_tokenizers import whole
 
 import pyqtf
 from pyqtf.formats import read_gguf
-from pyqtf.models.rope import RopeScaling
+from pyqtf.models.rope_scaling import RopeScaling
 from pyqtf.tokenizer import Tokenizer
 
 STORIES = [story["text"] for story in pyqtf.bundled.stories()[:3]]

@@ -12,7 +12,7 @@ import pyqtf
 from pyqtf.formats import FormatError, read_gguf, save_gguf
 from pyqtf.formats.gguf_types import READABLE
 from pyqtf.models import gguf as names
-from pyqtf.models.rope import RopeScaling
+from pyqtf.models.rope_scaling import RopeScaling
 
 pytest.importorskip("gguf")
 torch = pytest.importorskip("torch")

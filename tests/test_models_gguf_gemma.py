@@ -13,7 +13,7 @@ from pyqtf.formats import FormatError, read_gguf
 from pyqtf.models import ModelConfig
 from pyqtf.models import gguf as names
 from pyqtf.models.config import FULL, SLIDING
-from pyqtf.models.rope import RopeScaling
+from pyqtf.models.rope_scaling import RopeScaling
 
 pytest.importorskip("gguf")
 pytest.importorskip("torch")

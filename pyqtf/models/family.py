@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from pyqtf.models.config import Fields, ModelConfig
+from pyqtf.models.config import ModelConfig
+from pyqtf.models.fields import Fields
 
 # Role -> (name in the file, its dimensions as attributes of ModelConfig).
 TensorTable = Mapping[str, tuple[str, tuple[str, ...]]]

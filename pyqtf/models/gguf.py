@@ -19,7 +19,8 @@ from pyqtf.models.gguf_gemma import GEMMA, gemma_metadata, read_gemma
 from pyqtf.models.gguf_keys import Keys
 from pyqtf.models.gguf_tensors import EMBED, HEAD, ROPE_FACTORS
 from pyqtf.models.registry import FAMILIES, parse_config
-from pyqtf.models.rope import RopeScaling, rotary_frequencies
+from pyqtf.models.rope import rotary_frequencies
+from pyqtf.models.rope_scaling import RopeScaling
 
 # A ModelConfig's field -> the field of config.json, and the metadata key behind "qwen2.".
 _Sizes = Mapping[str, tuple[str, str]]

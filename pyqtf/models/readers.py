@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from pyqtf.formats import FormatError
-from pyqtf.models.config import FULL, SLIDING, Fields, ModelConfig
-from pyqtf.models.rope import RopeScaling, read_partial_rotary, read_rope, read_rope_by_type
+from pyqtf.models.config import FULL, SLIDING, ModelConfig
+from pyqtf.models.fields import Fields
+from pyqtf.models.rope_scaling import RopeScaling, read_partial_rotary, read_rope, read_rope_by_type
 
 # The base and the scaling, as `read_rope` returns them.
 _Rope = tuple[float, RopeScaling | None]

@@ -15,8 +15,9 @@ from pyqtf.formats import FormatError
 from pyqtf.formats.strict_json import read_object
 from pyqtf.models import readers
 from pyqtf.models import tensor_names as names
-from pyqtf.models.config import Fields, ModelConfig
+from pyqtf.models.config import ModelConfig
 from pyqtf.models.family import Family
+from pyqtf.models.fields import Fields
 
 FAMILIES: Mapping[str, Family] = {
     "qwen2": Family(

@@ -22,7 +22,7 @@ from pyqtf.formats.digest import Digest
 from pyqtf.formats.safetensors import read_with_metadata
 from pyqtf.formats.strict_json import parse_object
 from pyqtf.models.config import ModelConfig
-from pyqtf.models.rope import RopeScaling
+from pyqtf.models.rope_scaling import RopeScaling
 from pyqtf.models.weights import Weights, assemble, part_shapes
 
 # Changes with the layout of packed matrices: a file of another layout would give wrong numbers.
