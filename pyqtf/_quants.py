@@ -13,6 +13,14 @@ _PRECISE = ("embed", "head")
 NARROW = 64
 
 
+def check_calibrated(quant: str | None) -> None:
+    """Raise ValueError unless weights that are stored so can be calibrated."""
+    if quant != "q4":
+        raise ValueError(
+            f"calibration is for quant='q4', and quant is {quant!r}: the others lose too little"
+        )
+
+
 def part_quant(name: str, columns: int, quant: str) -> str:
     """Return how a matrix of a model is stored.
 

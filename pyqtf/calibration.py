@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pyqtf.evaluation.calibrated import texts_label
 from pyqtf.evaluation.stories import as_stories
 from pyqtf.models.config import ModelConfig
 from pyqtf.tokenizer import Tokenizer
@@ -36,13 +36,36 @@ class Calibration:
 
     def __str__(self) -> str:
         """How many texts and tokens, and a digest of the ids; for receipts."""
-        hasher = hashlib.sha256()
-        for ids in self.ids:
-            hasher.update(len(ids).to_bytes(8, "little"))
-            hasher.update(ids.astype("<i8").tobytes())
-        n_tokens = sum(map(len, self.ids))
-        texts = "text" if len(self.ids) == 1 else "texts"
-        return f"{len(self.ids)} {texts} of {n_tokens} tokens {hasher.hexdigest()[:20]}"
+        return texts_label(self.ids)
+
+
+def hold_texts(texts: Texts) -> list[Any]:
+    """Return texts as a list, which several models can read one after the other.
+
+    Raises
+    ------
+    TypeError
+        `texts` is a single text, or no list of texts.
+    ValueError
+        `texts` is a DataFrame without a column "text", or one that is empty.
+
+    Examples
+    --------
+    >>> hold_texts(text for text in ["A cat sat.", "A dog ran."])
+    ['A cat sat.', 'A dog ran.']
+    """
+    if isinstance(texts, str | bytes | Mapping):
+        raise TypeError(
+            f"calibration is a {type(texts).__name__}; expected a list of texts: put it in [ ]"
+        )
+    if isinstance(texts, pd.DataFrame):
+        return as_stories(texts, where="calibration")
+    if not isinstance(texts, Iterable):
+        raise TypeError(
+            f"calibration is a {type(texts).__name__}; expected a list of texts, as str, as dicts "
+            "with a 'text' or as ids"
+        )
+    return list(texts)
 
 
 def read_calibration(texts: Texts, tokenizer: Tokenizer, config: ModelConfig) -> Calibration:
@@ -71,18 +94,7 @@ def read_calibration(texts: Texts, tokenizer: Tokenizer, config: ModelConfig) ->
     >>> str(read_calibration(stories, model.tokenizer, model.config))
     '2 texts of 378 tokens 70034dc8f4eb3ae3f95f'
     """
-    if isinstance(texts, str | bytes | Mapping):
-        raise TypeError(
-            f"calibration is a {type(texts).__name__}; expected a list of texts: put it in [ ]"
-        )
-    if isinstance(texts, pd.DataFrame):
-        texts = as_stories(texts, where="calibration")
-    if not isinstance(texts, Iterable):
-        raise TypeError(
-            f"calibration is a {type(texts).__name__}; expected a list of texts, as str, as dicts "
-            "with a 'text' or as ids"
-        )
-    ids = [_ids(i, text, tokenizer, config) for i, text in enumerate(texts)]
+    ids = [_ids(i, text, tokenizer, config) for i, text in enumerate(hold_texts(texts))]
     if not ids:
         raise ValueError("calibration has no texts; expected a few thousand tokens or more")
     n_tokens = sum(map(len, ids))

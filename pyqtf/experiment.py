@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +15,8 @@ import pandas as pd
 
 from pyqtf._about import about
 from pyqtf._files import write_atomically
+from pyqtf.calibration import hold_texts
+from pyqtf.evaluation.calibrated import shared_texts
 from pyqtf.evaluation.comparable import check_comparable
 from pyqtf.evaluation.evaluate import Models, Scored, as_models, iter_scores, results_frame
 from pyqtf.evaluation.statistics import concerns, paired_differences, summary_of
@@ -24,6 +26,7 @@ from pyqtf.plot.table import differences_table, ends_text, summary_table
 from pyqtf.sources import find_local, find_on_hub
 
 if TYPE_CHECKING:
+    from pyqtf.calibration import Texts
     from pyqtf.evaluation.stories import Story
 
 _BUNDLED = {
@@ -85,6 +88,7 @@ def run_scaling(
     quant: str | None = None,
     progress: bool | None = None,
     executor: Executor | None = None,
+    calibration: Texts | None = None,
 ) -> ScalingRun:
     """Score stories under models of several sizes and write tables, plot and report.
 
@@ -105,6 +109,8 @@ def run_scaling(
         only on a terminal.
     executor : concurrent.futures.Executor, optional
         Where to score, as `pyqtf.evaluate` takes it.
+    calibration : list of str, of dict with "text" or of ids; or DataFrame with "text"; optional
+        Texts that models given by name are calibrated with, as `pyqtf.evaluate` takes them.
 
     Returns
     -------
@@ -137,6 +143,7 @@ def run_scaling(
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"out is {folder}, which is a file; expected a folder")
     folder.mkdir(parents=True, exist_ok=True)
+    texts = None if calibration is None else hold_texts(calibration)
     done: list[Scored] = []
     for scored in iter_scores(
         wanted,
@@ -145,6 +152,7 @@ def run_scaling(
         progress=sys.stderr.isatty() if progress is None else progress,
         cache=folder / "cache",
         executor=executor,
+        calibration=texts,
     ):
         # Said before the models that are left are scored in vain.
         if scored.story_idx == 0:
@@ -157,7 +165,7 @@ def run_scaling(
         tokens=tokens,
         scores=[scored.score for scored in _extremes(done)],
         source=source,
-        facts={**about(), "protocol": _PROTOCOL},
+        facts={**about(), "protocol": _PROTOCOL, **_calibrations(done, texts or ())},
     )
     write_atomically(folder / "results.csv", results.to_csv(index=False, lineterminator="\n"))
     write_atomically(folder / "tokens.csv", tokens.to_csv(index=False, lineterminator="\n"))
@@ -166,6 +174,18 @@ def run_scaling(
     write_atomically(folder / "scaling.png", png(scaling(results)))
     write_atomically(folder / "report.html", page)
     return ScalingRun(results, tokens, folder)
+
+
+def _calibrations(done: Sequence[Scored], texts: Iterable[object]) -> dict[str, str]:
+    """What models were calibrated with, and how many of the stories that is too."""
+    first = [scored for scored in done if scored.story_idx == 0]
+    labels = dict.fromkeys(str(scored.receipt.provenance["calibration"]) for scored in first)
+    if set(labels) == {"none"}:
+        return {}
+    stories = [s.story["text"] for s in done if s.model_name == done[0].model_name]
+    n = len(shared_texts(stories, texts))
+    among = f"; {n} of the {len(stories)} stories are among these texts" if n else ""
+    return {"calibrated with": ", ".join(labels) + among}
 
 
 def _stories(stories: str | Path) -> tuple[list[Story], str]:

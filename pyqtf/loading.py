@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pyqtf._quants import QUANTS
+from pyqtf._quants import QUANTS, check_calibrated
 from pyqtf.formats import GGUF, FormatError, Tensor, is_gguf, open_folder, read_gguf
 from pyqtf.model import Model
 from pyqtf.models import gguf
@@ -104,10 +104,8 @@ def load(
     """
     if quant not in (None, *QUANTS):
         raise ValueError(f"quant must be one of {', '.join(QUANTS)}, got {quant!r}")
-    if calibration is not None and quant != "q4":
-        raise ValueError(
-            f"calibration is for quant='q4', and quant is {quant!r}: the others lose too little"
-        )
+    if calibration is not None:
+        check_calibrated(quant)
     source = find_source(name_or_path, revision)
     if source.is_file and not is_gguf(source.path):
         if calibration is not None:

@@ -6,20 +6,23 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyqtf import costs
 from pyqtf._memory import available_memory
-from pyqtf._quants import QUANTS
+from pyqtf._quants import QUANTS, check_calibrated
 from pyqtf.bench.estimate import estimate_seconds
+from pyqtf.calibration import hold_texts, read_calibration
 from pyqtf.describe import duration, inspect_model, size
 from pyqtf.evaluation.evaluate import Models, Stories, as_models
 from pyqtf.evaluation.stories import as_stories
 from pyqtf.model import Model
+from pyqtf.models.calibrate import working_bytes
 from pyqtf.models.weights import needed_bytes
 from pyqtf.plot.table import Table
 
 if TYPE_CHECKING:
+    from pyqtf.calibration import Texts
     from pyqtf.evaluation.interface import LanguageModel
     from pyqtf.evaluation.stories import Story
     from pyqtf.models import ModelConfig
@@ -37,7 +40,7 @@ class Need:
     Attributes
     ----------
     name, quant : str
-        The model, and how its weights are to be stored.
+        The model, and how its weights are to be stored: ``"calibrated q4"`` is one way.
     n_tokens : int
         Tokens of all stories.
     n_bytes : int
@@ -120,7 +123,13 @@ class Estimate:
         return self.to_text()
 
 
-def estimate(models: Models, stories: Stories, *, quant: str | None = None) -> Estimate:
+def estimate(
+    models: Models,
+    stories: Stories,
+    *,
+    quant: str | None = None,
+    calibration: Texts | None = None,
+) -> Estimate:
     """Estimate the time and memory that `pyqtf.evaluate` takes.
 
     A layer of each model's shape and a part of its head are timed here with random weights; no
@@ -128,8 +137,8 @@ def estimate(models: Models, stories: Stories, *, quant: str | None = None) -> E
 
     Parameters
     ----------
-    models, stories, quant
-        As `pyqtf.evaluate` takes them.
+    models, stories, quant, calibration
+        As `pyqtf.evaluate` takes them. Calibrating takes memory, too; its time is not counted.
 
     Returns
     -------
@@ -150,7 +159,9 @@ def estimate(models: Models, stories: Stories, *, quant: str | None = None) -> E
     >>> found.seconds > 0, found.needs[0].fits
     (True, True)
     """
-    plans = [_plan(given, as_stories(stories), quant) for given in as_models(models)]
+    items = as_stories(stories)
+    texts = _held(calibration)
+    plans = [_plan(given, items, quant, texts) for given in as_models(models)]
     found = _estimate(plans)
     if found.seconds <= _PATIENCE or not all(need.fits for need in found.needs):
         return found
@@ -165,7 +176,7 @@ def estimate(models: Models, stories: Stories, *, quant: str | None = None) -> E
 
 
 def announce(models: Sequence[LanguageModel | str | Path], stories: Sequence[Story],
-             quant: str | None) -> None:  # fmt: skip
+             quant: str | None, calibration: Texts | None = None) -> None:  # fmt: skip
     """Print the estimate of an experiment that is about to start, if it is a long one.
 
     Raises
@@ -175,12 +186,18 @@ def announce(models: Sequence[LanguageModel | str | Path], stories: Sequence[Sto
     """
     if not all(isinstance(given, str | Path | Model) for given in models):
         return
-    plans = [_plan(given, stories, quant) for given in models]
+    texts = _held(calibration)
+    plans = [_plan(given, stories, quant, texts) for given in models]
     problems = _estimate(plans, timed=False).problems()
     if problems:
         raise MemoryError("; ".join(problems))
     if sum(plan.flops for plan in plans) > _SHORT:
-        print(estimate(list(models), stories, quant=quant).to_text(), file=sys.stderr)
+        found = estimate(list(models), stories, quant=quant, calibration=texts)
+        print(found.to_text(), file=sys.stderr)
+
+
+def _held(calibration: Texts | None) -> list[Any] | None:
+    return None if calibration is None else hold_texts(calibration)
 
 
 @dataclass(frozen=True)
@@ -193,6 +210,7 @@ class _Plan:
     config: ModelConfig
     lengths: list[int]
     loaded: bool
+    calibrating: int = 0  # bytes that it takes beside the weights
 
     @property
     def flops(self) -> float:
@@ -208,7 +226,9 @@ class _Plan:
         )
 
 
-def _plan(given: object, stories: Sequence[Story], quant: str | None) -> _Plan:
+def _plan(
+    given: object, stories: Sequence[Story], quant: str | None, calibration: list[Any] | None
+) -> _Plan:
     texts = [story["text"] for story in stories]
     if isinstance(given, Model):
         lengths = [len(ids) for ids in given.tokenizer.encode_batch(texts)]
@@ -217,14 +237,22 @@ def _plan(given: object, stories: Sequence[Story], quant: str | None) -> _Plan:
         raise TypeError(f"{given!r} is no model of pyqtf; expected a name, a path or pyqtf.Model")
     info = inspect_model(given)
     lengths = [len(ids) for ids in info.tokenizer.encode_batch(texts)]
-    return _Plan(info.name, quant or info.quants[0], info.quants, info.config, lengths, False)
+    calibrating = 0
+    if calibration is not None:
+        check_calibrated(quant)
+        ids = read_calibration(calibration, info.tokenizer, info.config).ids
+        calibrating = working_bytes(info.config, sum(map(len, ids)))
+    quant = quant or info.quants[0]
+    return _Plan(info.name, quant, info.quants, info.config, lengths, False, calibrating)
 
 
 def _estimate(plans: Sequence[_Plan], *, timed: bool = True) -> Estimate:
     free = available_memory()
     needs = []
     for plan in plans:
-        n_bytes = 0 if plan.loaded else needed_bytes(plan.config, plan.quant)
+        n_bytes = 0
+        if not plan.loaded:
+            n_bytes = needed_bytes(plan.config, plan.quant) + plan.calibrating
         fits = n_bytes <= free
         smaller = None
         if not fits:
@@ -233,7 +261,6 @@ def _estimate(plans: Sequence[_Plan], *, timed: bool = True) -> Estimate:
             # The largest that fits is the most exact.
             smaller = max(fitting, key=lambda quant: sizes[quant], default=None)
         seconds = estimate_seconds(plan.config, plan.quant, plan.lengths) if fits and timed else 0.0
-        needs.append(
-            Need(plan.name, plan.quant, sum(plan.lengths), n_bytes, seconds, smaller, fits)
-        )
+        stored = f"calibrated {plan.quant}" if plan.calibrating else plan.quant
+        needs.append(Need(plan.name, stored, sum(plan.lengths), n_bytes, seconds, smaller, fits))
     return Estimate(tuple(needs), free)

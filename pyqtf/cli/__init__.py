@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from pyqtf import __version__
-from pyqtf.cli import bench, compare, info, scaling, score, tokenize, verify
+from pyqtf.cli import bench, compare, info, save, scaling, score, tokenize, verify
 
-_COMMANDS = (scaling, score, tokenize, compare, verify, bench, info)
+_COMMANDS = (scaling, score, tokenize, compare, save, verify, bench, info)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

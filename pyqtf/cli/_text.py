@@ -1,8 +1,14 @@
-"""Arguments that are a text, or a file that holds one."""
+"""Arguments that are a text, or a file that holds one or several."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyqtf.evaluation.stories import Story
+
+SETS = ("generated", "handwritten")
 
 # One word that ends like this is a file, there or not.
 _ENDINGS = (".txt", ".md")
@@ -37,3 +43,23 @@ def named_file(argument: str) -> Path | None:
             f"{argument} is a folder; expected a text, or a file that holds one"
         )
     return path
+
+
+def named_stories(argument: str) -> list[Story]:
+    """Return the stories of a file, or of a set that comes with pyqtf.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `pyqtf.read_stories`.
+
+    Examples
+    --------
+    >>> len(named_stories("handwritten"))
+    50
+    """
+    import pyqtf
+
+    if argument in SETS:
+        return list(pyqtf.bundled.stories(argument))
+    return pyqtf.read_stories(argument)

@@ -8,6 +8,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from pyqtf._quants import QUANTS
+from pyqtf.cli._calibration import add_calibration, calibration_texts
+from pyqtf.cli._text import named_stories
 
 if TYPE_CHECKING:
     from pyqtf.evaluation.compare import Comparison
@@ -34,6 +36,7 @@ def add_to(commands: Any) -> None:
         metavar="FILE|generated|handwritten",
         help="as for pyqtf scaling (default: generated)",
     )
+    add_calibration(parser)
     parser.set_defaults(run=run)
 
 
@@ -41,16 +44,19 @@ def run(args: argparse.Namespace) -> None:
     """Read the stories under both models and print the figures."""
     import pyqtf
 
-    if args.stories in ("generated", "handwritten"):
-        stories = pyqtf.bundled.stories(args.stories)
-    else:
-        stories = pyqtf.read_stories(args.stories)
+    if args.calibration is not None and "q4" not in args.quant:
+        raise ValueError("--calibration is for models in q4: say --quant with q4 for A, B or both")
+    stories = named_stories(args.stories)
+    texts = calibration_texts(args.calibration, [story["text"] for story in stories])
     a, b = (
-        pyqtf.load(name, quant=quant)
+        pyqtf.load(name, quant=quant, calibration=texts if quant == "q4" else None)
         for name, quant in zip((args.a, args.b), args.quant, strict=True)
     )
     done = pyqtf.compare_models(a, b, stories, progress=sys.stderr.isatty())
     print(_text(done, shutil.get_terminal_size().columns))
+    for letter, model in (("A", a), ("B", b)):
+        if model.calibration is not None:
+            print(f"\n{letter} was calibrated with {model.calibration}")
 
 
 def _text(done: Comparison, width: int) -> str:

@@ -7,6 +7,7 @@ import shutil
 from typing import Any
 
 from pyqtf._quants import QUANTS
+from pyqtf.cli._calibration import add_calibration, calibration_texts
 
 
 def add_to(commands: Any) -> None:
@@ -29,6 +30,7 @@ def add_to(commands: Any) -> None:
         "--out", default="pyqtf-scaling", metavar="DIR", help="where the files go (%(default)s)"
     )
     parser.add_argument("--quant", choices=QUANTS, help="storage of weights")
+    add_calibration(parser)
     parser.set_defaults(run=run)
 
 
@@ -39,5 +41,6 @@ def run(args: argparse.Namespace) -> None:
     args.on_interrupt = (
         f"; finished stories are kept in {args.out}/cache, the same command goes on from there"
     )
-    done = run_scaling(args.models, args.stories, out=args.out, quant=args.quant)
+    texts = calibration_texts(args.calibration)  # run_scaling warns where they are scored
+    done = run_scaling(args.models, args.stories, out=args.out, quant=args.quant, calibration=texts)
     print(done.to_text(width=shutil.get_terminal_size().columns))

@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from pyqtf._quants import QUANTS
+from pyqtf.cli._calibration import add_calibration, calibration_texts
 
 
 def add_to(commands: Any) -> None:
@@ -15,6 +16,7 @@ def add_to(commands: Any) -> None:
     parser.add_argument("--model", required=True, metavar="NAME|PATH|ID", help="the model")
     parser.add_argument("--context", default="", metavar="TEXT", help="text the model reads before")
     parser.add_argument("--quant", choices=QUANTS, help="storage of weights")
+    add_calibration(parser)
     parser.add_argument("--top", type=int, default=10, metavar="N", help="how many tokens to list")
     parser.set_defaults(run=run)
 
@@ -31,5 +33,6 @@ def run(args: argparse.Namespace) -> None:
 
     file = named_file(args.text)
     text = read_text(file) if file else args.text
-    model = pyqtf.load(args.model, quant=args.quant)
+    texts = calibration_texts(args.calibration, [text])
+    model = pyqtf.load(args.model, quant=args.quant, calibration=texts)
     print(score_text(score(model, text, context=args.context), top=args.top))

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pyqtf.evaluation.calibrated import warn_if_calibrated_with
 from pyqtf.evaluation.evaluate import progress_bar
 from pyqtf.evaluation.interface import LanguageModel
 from pyqtf.evaluation.receipt import calibration_of, tokenizer_digest
@@ -138,6 +139,8 @@ def compare_models(
     texts = [story["text"] for story in as_stories(stories)]
     # Everything is checked before the first story is read.
     sequences = [_encode(a, b, index, text) for index, text in enumerate(texts)]
+    for model in (a, b):
+        warn_if_calibrated_with(model, sequences)
     rows = []
     with progress_bar(len(sequences), progress) as bar:
         for index, ids in enumerate(sequences):

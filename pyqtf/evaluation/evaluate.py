@@ -8,7 +8,7 @@ from concurrent.futures import Executor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -17,11 +17,15 @@ from numpy.typing import NDArray
 from pyqtf.evaluation import workers
 from pyqtf.evaluation.batches import TASK_TOKENS, batches
 from pyqtf.evaluation.cache import Cache, Entry, key
+from pyqtf.evaluation.calibrated import checked_texts, warn_if_calibrated_with, warn_of_shared
 from pyqtf.evaluation.interface import LanguageModel
 from pyqtf.evaluation.protocol import PER_STORY
 from pyqtf.evaluation.receipt import Receipt, make_receipt, to_line
 from pyqtf.evaluation.score import Score, check_ids, encode, join
 from pyqtf.evaluation.stories import Story, as_stories
+
+if TYPE_CHECKING:
+    from pyqtf.calibration import Texts
 
 Stories = Iterable[str | Mapping[str, Any]] | pd.DataFrame
 Models = LanguageModel | str | Path | Iterable[LanguageModel | str | Path]
@@ -110,6 +114,7 @@ def evaluate(
     progress: bool = True,
     cache: str | Path | None = None,
     executor: Executor | None = None,
+    calibration: Texts | None = None,
 ) -> pd.DataFrame:
     """Perplexity of every story under every model.
 
@@ -133,6 +138,9 @@ def evaluate(
         to the bit. For several machines, ``client.get_executor()`` of a Dask client
         (``pip install 'pyqtf[cluster]'``). Models given by name are opened by the workers alone:
         each opens a model once and keeps one at a time.
+    calibration : list of str, of dict with "text" or of ids; or DataFrame with "text"; optional
+        Texts that models given by name are calibrated with, as `pyqtf.load` takes them; with
+        ``quant="q4"`` and without an executor. A warning says if they are also scored.
 
     Returns
     -------
@@ -148,7 +156,8 @@ def evaluate(
     ------
     ValueError
         No models or stories; a story that is empty, a single token or longer than a model can
-        read; a story column with the name of a result column; two models with one name.
+        read; a story column with the name of a result column; two models with one name;
+        `calibration` with another quant than q4, or with an executor.
     TypeError
         Models or stories of another type; a model that the executor can't send to its processes.
     RuntimeError
@@ -164,7 +173,13 @@ def evaluate(
     (4, 2)
     """
     done = iter_scores(
-        models, stories, quant=quant, progress=progress, cache=cache, executor=executor
+        models,
+        stories,
+        quant=quant,
+        progress=progress,
+        cache=cache,
+        executor=executor,
+        calibration=calibration,
     )
     return results_frame(scored.row() for scored in done)
 
@@ -177,6 +192,7 @@ def evaluate_tokens(
     progress: bool = True,
     cache: str | Path | None = None,
     executor: Executor | None = None,
+    calibration: Texts | None = None,
 ) -> pd.DataFrame:
     """Loss of every token of every story under every model.
 
@@ -197,7 +213,13 @@ def evaluate_tokens(
     1
     """
     done = iter_scores(
-        models, stories, quant=quant, progress=progress, cache=cache, executor=executor
+        models,
+        stories,
+        quant=quant,
+        progress=progress,
+        cache=cache,
+        executor=executor,
+        calibration=calibration,
     )
     return pd.concat([scored.tokens() for scored in done], ignore_index=True)
 
@@ -217,6 +239,7 @@ def iter_scores(
     progress: bool = True,
     cache: str | Path | None = None,
     executor: Executor | None = None,
+    calibration: Texts | None = None,
 ) -> Iterator[Scored]:
     """Score models one after the other and yield every story, in the order given.
 
@@ -226,15 +249,18 @@ def iter_scores(
     items = as_stories(stories)
     _check_columns(items)
     wanted = as_models(models)
+    if calibration is not None:
+        calibration = checked_texts(calibration, quant, executor)
+        warn_of_shared([item["text"] for item in items], calibration)
     seen: set[tuple[str, str]] = set()
     if progress and executor is None:
         from pyqtf.planning import announce  # above this layer, as loading is
 
-        announce(wanted, items, quant)
+        announce(wanted, items, quant, calibration)
     with progress_bar(len(wanted) * len(items), progress) as bar:
         for index, given in enumerate(wanted):
             wanted[index] = ""  # so that a model that was handed over can be freed when done
-            model = open_model(given, quant, executor)
+            model = open_model(given, quant, executor, calibration, progress=progress)
             if (model.name, model.quant) in seen:
                 raise ValueError(
                     f"two models are named {model.name!r} ({model.quant}); give each a name of "
@@ -244,7 +270,9 @@ def iter_scores(
             if bar is not None:
                 bar.set_description(model.name)
             advance = bar.update if bar is not None else None
-            yield from _score_model(model, items, cache, advance, executor)
+            # Where the texts are at hand, it was said already.
+            known = calibration is not None and isinstance(given, str | Path)
+            yield from _score_model(model, items, cache, advance, executor, known=known)
             del model, given
             workers.release()
 
@@ -255,6 +283,8 @@ def _score_model(
     cache: str | Path | None,
     advance: Callable[[int], object] | None,
     executor: Executor | None,
+    *,
+    known: bool,
 ) -> Iterator[Scored]:
     sequences = []
     for index, item in enumerate(items):
@@ -264,6 +294,8 @@ def _score_model(
         except ValueError as error:
             raise ValueError(f"story {index}: {error}") from None
         sequences.append(ids)
+    if not known:
+        warn_if_calibrated_with(model, sequences)
     receipt = make_receipt(model, [item["text"] for item in items], PER_STORY)
     entries = _losses(model, sequences, cache, advance, executor)
     for index, (item, ids, entry) in enumerate(zip(items, sequences, entries, strict=True)):
@@ -337,7 +369,12 @@ def _checked(model: LanguageModel | str | Path) -> LanguageModel | str | Path:
 
 
 def open_model(
-    model: LanguageModel | str | Path, quant: str | None, executor: Executor | None = None
+    model: LanguageModel | str | Path,
+    quant: str | None,
+    executor: Executor | None = None,
+    calibration: Texts | None = None,
+    *,
+    progress: bool = False,
 ) -> LanguageModel:
     """Return a loaded model; the executor's workers hold it where there is one."""
     if not isinstance(model, str | Path):
@@ -345,7 +382,11 @@ def open_model(
     import pyqtf  # the facade is above this layer; only names need it
 
     if executor is None:
-        opened: LanguageModel = pyqtf.load(model, quant=quant)
+        opened: LanguageModel
+        if calibration is None:
+            opened = pyqtf.load(model, quant=quant)
+        else:
+            opened = pyqtf.load(model, quant=quant, calibration=calibration, progress=progress)
         return opened
     here = str(model) not in pyqtf.bundled.names() and Path(model).exists()
     # A worker is started in another folder.

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyqtf.evaluation.batches import batches
+from pyqtf.evaluation.calibrated import warn_if_calibrated_with
 from pyqtf.evaluation.interface import LanguageModel
 from pyqtf.evaluation.protocol import Protocol, Window, get_protocol
 from pyqtf.evaluation.receipt import Receipt, make_receipt
@@ -163,6 +164,7 @@ def measure(
             name: getattr(model.tokenizer, f"{name}_token_id", None) for name in ("bos", "eos")
         },
     )
+    warn_if_calibrated_with(model, reading.sequences)
     windows = reading.windows(chosen)
     lengths = [len(window.ids) for window in windows]
     for batch in batches(range(len(windows)), lengths):

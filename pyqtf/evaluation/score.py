@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from pyqtf.evaluation.calibrated import warn_if_calibrated_with
 from pyqtf.evaluation.interface import LanguageModel, Tokenizer
 from pyqtf.evaluation.losses import TokenLosses
 from pyqtf.evaluation.protocol import PER_STORY
@@ -283,6 +284,7 @@ def score_with(
     text_ids = encode(tokenizer, text, "text")
     ids = np.concatenate([context_ids, text_ids])
     check_ids(model, ids, len(context_ids))
+    warn_if_calibrated_with(model, [text_ids])
     (losses,) = model.token_losses([ids], top_k=top_k)
     words = text if isinstance(text, str) else tokenizer.decode(text_ids)
     return join(model, tokenizer, words, ids, len(context_ids), losses)

@@ -71,7 +71,7 @@ def load_calibrated(
     from tqdm.auto import tqdm
 
     check_tensors(tensors, config)
-    check_memory(config, "q4", extra=_working_bytes(config, sum(map(len, texts))))
+    check_memory(config, "q4", extra=working_bytes(config, sum(map(len, texts))))
     loader = Loader(tensors, config, "q4")
     frame = loader.frame()
     decoder = Decoder(config, frame)
@@ -83,8 +83,8 @@ def load_calibrated(
     return replace(frame, layers=tuple(layers), fingerprint=loader.digest.hexdigest())
 
 
-def _working_bytes(config: ModelConfig, n_tokens: int) -> int:
-    """Return what calibrating takes beside the q4 weights."""
+def working_bytes(config: ModelConfig, n_tokens: int) -> int:
+    """Return the memory that calibrating with so many tokens takes beside the q4 weights."""
     shapes = [s for name, s in part_shapes(config).items() if name.startswith("layers.0.")]
     matrices = [shape for shape in shapes if len(shape) == 2]
     exact = sum(map(math.prod, matrices))

@@ -157,6 +157,9 @@ def score_text(score: Score, *, top: int = 10, width: int = 80) -> str:
         f"{number(score.bits_per_byte)} bits per byte, {score.n_scored} of {score.n_tokens} "
         f"tokens scored"
     )
+    calibration = score.receipt.provenance.get("calibration", "none")
+    if calibration != "none":
+        head += f"\ncalibrated with {calibration}"
     if top <= 0:
         return head
     costly = score.to_frame().nlargest(top, "nll")
