@@ -48,7 +48,7 @@ def texts_label(texts: Sequence[NDArray[np.integer]]) -> str:
     Examples
     --------
     >>> texts_label([np.array([1, 2, 3]), np.array([4, 5])])
-    '2 texts of 5 tokens d8c0d68a4d1d3f9ed46e'
+    '2 texts of 5 tokens 62dcb193ca27a9e69f8d'
     """
     hasher = hashlib.sha256()
     for ids in texts:
