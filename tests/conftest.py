@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 try:
     from pyqtf import _core
@@ -29,6 +30,10 @@ os.environ["PYTHONPATH"] = str(Path(_core.__file__).parent.parent)
 
 # No test asks the real hub; those that ask one of their own do it in a child.
 os.environ["HF_HUB_OFFLINE"] = "1"
+
+# A machine that does other things as well is slow, not wrong.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 ISAS = ["baseline", "avx2", "avxvnni", "avx512vnni", "avx512bf16"]
 ISA_SKIP = "this processor or build lacks"
