@@ -78,7 +78,18 @@ def find_source(name_or_path: str | os.PathLike[str], revision: str | None = Non
 
 
 def find_local(name_or_path: str | os.PathLike[str]) -> Source | None:
-    """Return a bundled model, a folder or a file; None if there is none."""
+    """Return a bundled model, a folder or a file; None if there is none.
+
+    Raises
+    ------
+    TypeError
+        It is neither a str nor a path.
+    """
+    if not isinstance(name_or_path, str | os.PathLike):
+        raise TypeError(
+            f"a model's name is a {type(name_or_path).__name__}; expected a name, a path or an id "
+            "on the Hugging Face hub"
+        )
     if name_or_path in bundled.names():
         folder = bundled.path(str(name_or_path))
         return Source(folder, folder.parent, folder.name, folder.name)

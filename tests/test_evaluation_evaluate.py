@@ -147,6 +147,24 @@ def test_what_is_refused(given, stories, error, words):
         evaluate(given, stories, progress=False)
 
 
+def test_a_cache_is_a_folder_and_an_executor_takes_tasks(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError, match="file, which is a file; expected a folder"):
+        evaluate(UniformModel(), STORIES, progress=False, cache=tmp_path / "file")
+    with pytest.raises(TypeError, match=r"executor is a int; expected one of concurrent\.futures"):
+        evaluate(UniformModel(), STORIES, progress=False, executor=4)
+    with pytest.raises(TypeError, match="UniformModel'> is no model"):
+        evaluate(UniformModel, STORIES, progress=False)
+
+
+@pytest.mark.parametrize("take", [pyqtf.load, lambda name: pyqtf.export_gguf(name, "x.gguf")])
+def test_a_loaded_model_is_no_name(take, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for given in (UniformModel(), None, b"stories-30k"):
+        with pytest.raises(TypeError, match=r"a model's name is a .*; expected a name, a path or"):
+            take(given)
+
+
 class Interrupted(BigramModel):
     """Stops like Ctrl-C after some calls."""
 

@@ -74,6 +74,8 @@ class Cache:
         identity = _identity(model)
         digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
         safe = re.sub(r"[^A-Za-z0-9._-]+", "_", model.name)[:80]
+        if Path(folder).exists() and not Path(folder).is_dir():
+            raise NotADirectoryError(f"cache is {folder}, which is a file; expected a folder")
         Path(folder).mkdir(parents=True, exist_ok=True)
         self.path = Path(folder) / f"{safe}-{digest[:20]}.losses"
         self._identity = identity

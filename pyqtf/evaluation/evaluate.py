@@ -249,6 +249,10 @@ def iter_scores(
     items = as_stories(stories)
     _check_columns(items)
     wanted = as_models(models)
+    if not hasattr(executor, "submit") and executor is not None:
+        raise TypeError(
+            f"executor is a {type(executor).__name__}; expected one of concurrent.futures"
+        )
     if calibration is not None:
         calibration = checked_texts(calibration, quant, executor)
         warn_of_shared([item["text"] for item in items], calibration)
