@@ -18,7 +18,8 @@ from pyqtf._files import write_atomically
 from pyqtf.calibration import hold_texts
 from pyqtf.evaluation.calibrated import shared_texts
 from pyqtf.evaluation.comparable import check_comparable
-from pyqtf.evaluation.evaluate import Models, Scored, as_models, iter_scores, results_frame
+from pyqtf.evaluation.evaluate import Scored, iter_scores, results_frame
+from pyqtf.evaluation.models import Models, as_models
 from pyqtf.evaluation.statistics import concerns, paired_differences, summary_of
 from pyqtf.evaluation.stories import read_stories
 from pyqtf.plot import png, report, scaling

@@ -14,8 +14,8 @@ from pyqtf._quants import QUANTS, check_calibrated
 from pyqtf.bench.estimate import estimate_seconds
 from pyqtf.calibration import hold_texts, read_calibration
 from pyqtf.describe import duration, inspect_model, size
-from pyqtf.evaluation.evaluate import Models, Stories, as_models
-from pyqtf.evaluation.stories import as_stories
+from pyqtf.evaluation.models import Models, as_models
+from pyqtf.evaluation.stories import Stories, as_stories
 from pyqtf.model import Model
 from pyqtf.models.calibrate import working_bytes
 from pyqtf.models.weights import needed_bytes

@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 
 from pyqtf.evaluation.context import Condition, score_behind
-from pyqtf.evaluation.evaluate import Models, as_models, open_model
 from pyqtf.evaluation.interface import LanguageModel
+from pyqtf.evaluation.models import Models, as_models, open_model
 from pyqtf.evaluation.stories import as_stories
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -19,16 +19,14 @@ from pyqtf.evaluation.batches import TASK_TOKENS, batches
 from pyqtf.evaluation.cache import Cache, Entry, key
 from pyqtf.evaluation.calibrated import checked_texts, warn_if_calibrated_with, warn_of_shared
 from pyqtf.evaluation.interface import LanguageModel
+from pyqtf.evaluation.models import Models, as_models, open_model
 from pyqtf.evaluation.protocol import PER_STORY
 from pyqtf.evaluation.receipt import Receipt, make_receipt, to_line
 from pyqtf.evaluation.score import Score, check_ids, encode, join
-from pyqtf.evaluation.stories import Story, as_stories
+from pyqtf.evaluation.stories import Stories, Story, as_stories
 
 if TYPE_CHECKING:
     from pyqtf.calibration import Texts
-
-Stories = Iterable[str | Mapping[str, Any]] | pd.DataFrame
-Models = LanguageModel | str | Path | Iterable[LanguageModel | str | Path]
 
 RESULT_COLUMNS = (
     "model_name",
@@ -351,50 +349,6 @@ def _losses(
         if cache is not None and unsaved:
             cache.put(unsaved)
     return [entries[i] for i in range(len(sequences))]
-
-
-def as_models(models: Models) -> list[LanguageModel | str | Path]:
-    """One or several models as a list, checked."""
-    if isinstance(models, str | Path):
-        return [models]
-    if not isinstance(models, Iterable):
-        return [_checked(models)]
-    wanted = list(map(_checked, models))
-    if not wanted:
-        raise ValueError("no models given; expected at least one name, path or model")
-    return wanted
-
-
-def _checked(model: LanguageModel | str | Path) -> LanguageModel | str | Path:
-    known = isinstance(model, str | Path) or hasattr(model, "token_losses")
-    if not known or isinstance(model, type):
-        raise TypeError(f"{model!r} is no model; expected a name, a path or a loaded model")
-    return model
-
-
-def open_model(
-    model: LanguageModel | str | Path,
-    quant: str | None,
-    executor: Executor | None = None,
-    calibration: Texts | None = None,
-    *,
-    progress: bool = False,
-) -> LanguageModel:
-    """Return a loaded model; the executor's workers hold it where there is one."""
-    if not isinstance(model, str | Path):
-        return model
-    import pyqtf  # the facade is above this layer; only names need it
-
-    if executor is None:
-        opened: LanguageModel
-        if calibration is None:
-            opened = pyqtf.load(model, quant=quant)
-        else:
-            opened = pyqtf.load(model, quant=quant, calibration=calibration, progress=progress)
-        return opened
-    here = str(model) not in pyqtf.bundled.names() and Path(model).exists()
-    # A worker is started in another folder.
-    return workers.RemoteModel(str(Path(model).resolve() if here else model), quant, executor)
 
 
 def _check_columns(items: Sequence[Story]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 Story = dict[str, Any]
+Stories = Iterable[str | Mapping[str, Any]] | pd.DataFrame
 
 _END_OF_STORY = "<|endoftext|>"
 
@@ -74,9 +75,7 @@ def read_stories(path: str | os.PathLike[str]) -> list[Story]:
     return as_stories(reader(path), where=str(path))
 
 
-def as_stories(
-    stories: Iterable[str | Mapping[str, Any]] | pd.DataFrame, *, where: str = "stories"
-) -> list[Story]:
+def as_stories(stories: Stories, *, where: str = "stories") -> list[Story]:
     """Bring a list of strings, a list of dicts or a DataFrame into one shape, checked.
 
     Parameters

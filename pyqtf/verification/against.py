@@ -13,8 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pyqtf.evaluation.evaluate import Stories
-from pyqtf.evaluation.stories import as_stories
+from pyqtf.evaluation.stories import Stories, as_stories
 from pyqtf.models.registry import FAMILIES, read_config
 from pyqtf.sources import find_source
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from pyqtf.evaluation.evaluate import Models, as_models, open_model
 from pyqtf.evaluation.interface import LanguageModel
 from pyqtf.evaluation.measure import measure
+from pyqtf.evaluation.models import Models, as_models, open_model
 from pyqtf.evaluation.stories import read_text
 
 # wiki.test.raw of WikiText-2, as its authors published it.
