@@ -173,6 +173,14 @@ class KVCache:
         return max(0, length + 1 - window) if window else 0
 
 
+def attention_dtype(quant: str) -> str:
+    """Return how a layer attends whose matrix for queries, keys and values is stored so.
+
+    Beside rounded weights, a product in bfloat16 loses nothing that could be measured.
+    """
+    return "f32" if quant == "f32" else "bf16"
+
+
 def default_dtype(config: ModelConfig, quant: str) -> str:
     """Return how a cache without a `dtype` stores numbers of a model that is loaded so.
 
@@ -183,8 +191,7 @@ def default_dtype(config: ModelConfig, quant: str) -> str:
     >>> default_dtype(config, "q8"), default_dtype(config, "f32")
     ('bf16', 'f32')
     """
-    rounded = part_quant("layers.0.qkv", config.hidden_size, quant) != "f32"
-    return "bf16" if rounded else "f32"
+    return attention_dtype(part_quant("layers.0.qkv", config.hidden_size, quant))
 
 
 def cache_bytes(config: ModelConfig, dtype: str, n_tokens: int) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyqtf import _core
-from pyqtf.models.cache import KVCache, to_bf16
+from pyqtf.models.cache import KVCache, attention_dtype, to_bf16
 from pyqtf.models.config import ModelConfig
 from pyqtf.models.rope import rotary_angles
 from pyqtf.models.trace import Trace
@@ -170,8 +170,7 @@ class Decoder:
         v: Any = kv[:, c.n_kv_heads :]
         offsets, trace = batch.offsets, batch.trace
         k_offsets, k_scales, v_scales = offsets, None, None
-        # Beside rounded weights, a product in bfloat16 loses nothing that could be measured.
-        attends = "f32" if layer.qkv.quant == "f32" else "bf16"
+        attends = attention_dtype(layer.qkv.quant)
         if batch.cache is not None:
             (k, k_scales), (v, v_scales) = batch.cache.append(i, k, v, attends)
             k_offsets = np.array([0, len(k)])
