@@ -160,7 +160,7 @@ def estimate(
     (True, True)
     """
     items = as_stories(stories)
-    texts = _held(calibration)
+    texts = None if calibration is None else hold_texts(calibration)
     plans = [_plan(given, items, quant, texts) for given in as_models(models)]
     found = _estimate(plans)
     if found.seconds <= _PATIENCE or not all(need.fits for need in found.needs):
@@ -176,7 +176,7 @@ def estimate(
 
 
 def announce(models: Sequence[LanguageModel | str | Path], stories: Sequence[Story],
-             quant: str | None, calibration: Texts | None = None) -> None:  # fmt: skip
+             quant: str | None, calibration: list[Any] | None = None) -> None:  # fmt: skip
     """Print the estimate of an experiment that is about to start, if it is a long one.
 
     Raises
@@ -186,18 +186,13 @@ def announce(models: Sequence[LanguageModel | str | Path], stories: Sequence[Sto
     """
     if not all(isinstance(given, str | Path | Model) for given in models):
         return
-    texts = _held(calibration)
-    plans = [_plan(given, stories, quant, texts) for given in models]
+    plans = [_plan(given, stories, quant, calibration) for given in models]
     problems = _estimate(plans, timed=False).problems()
     if problems:
         raise MemoryError("; ".join(problems))
     if sum(plan.flops for plan in plans) > _SHORT:
-        found = estimate(list(models), stories, quant=quant, calibration=texts)
+        found = estimate(list(models), stories, quant=quant, calibration=calibration)
         print(found.to_text(), file=sys.stderr)
-
-
-def _held(calibration: Texts | None) -> list[Any] | None:
-    return None if calibration is None else hold_texts(calibration)
 
 
 @dataclass(frozen=True)

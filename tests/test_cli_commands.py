@@ -44,7 +44,7 @@ def family(monkeypatch, tmp_path):
         pyqtf.bundled, "stories", lambda which: [{**story, "which": which} for story in stories]
     )
     monkeypatch.setattr(
-        pyqtf, "load", lambda name, quant=None, calibration=None: Named(name, quant), raising=False
+        pyqtf, "load", lambda name, quant=None, **_: Named(name, quant), raising=False
     )
     monkeypatch.setattr(Named, "loaded", [])
     monkeypatch.delenv("PYQTF_TRACEBACK", raising=False)
@@ -119,7 +119,7 @@ def test_one_story_prints_why_there_is_no_interval(tmp_path, capsys, no_pictures
 def test_models_of_other_tokenizers_are_shown_but_not_compared(monkeypatch, capsys, no_pictures):
     words = WordTokenizer()
 
-    def load(name, quant=None, calibration=None):
+    def load(name, quant=None, **_):
         model = Named(name, quant)
         if name == "large":
             model.tokenizer = words
@@ -231,7 +231,7 @@ def test_a_wrong_name_is_said_before_anything_is_scored(capsys):
 
 
 def test_a_surprise_is_one_line_too_and_can_be_traced(monkeypatch, capsys):
-    def broken(name, quant, calibration=None):
+    def broken(name, quant, **_):
         raise RuntimeError("gears\njammed")
 
     monkeypatch.setattr(pyqtf, "load", broken)
@@ -245,7 +245,7 @@ def test_a_surprise_is_one_line_too_and_can_be_traced(monkeypatch, capsys):
 
 
 def test_a_warning_is_one_line(monkeypatch, capsys):
-    def load(name, quant, calibration=None):
+    def load(name, quant, **_):
         warnings.warn("the wheels squeak", stacklevel=2)
         return Named(name, quant)
 

@@ -117,7 +117,7 @@ def test_names_are_opened_one_at_a_time(monkeypatch):
         def __del__(self):
             alive.remove(self.name)
 
-    monkeypatch.setattr(pyqtf, "load", lambda name, quant: Named(name), raising=False)
+    monkeypatch.setattr(pyqtf, "load", lambda name, **_: Named(name), raising=False)
     df = evaluate(["a", "b", "c"], STORIES[:2], progress=False)
     assert df["model_name"].unique().tolist() == ["a", "b", "c"]
 

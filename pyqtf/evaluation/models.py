@@ -49,11 +49,9 @@ def open_model(
     import pyqtf  # the facade is above this layer; only names need it
 
     if executor is None:
-        opened: LanguageModel
-        if calibration is None:
-            opened = pyqtf.load(model, quant=quant)
-        else:
-            opened = pyqtf.load(model, quant=quant, calibration=calibration, progress=progress)
+        opened: LanguageModel = pyqtf.load(
+            model, quant=quant, calibration=calibration, progress=progress
+        )
         return opened
     here = str(model) not in pyqtf.bundled.names() and Path(model).exists()
     # A worker is started in another folder.
