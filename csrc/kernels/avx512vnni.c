@@ -36,7 +36,7 @@ static void qtf_gemm_q8__avx512vnni(const qtf_tile *tile) {
         vnni_q8_one(tile);
         return;
     }
-    switch (tile->rows) { QTF_CASES_12(vnni_q8_rows, tile) }
+    switch (tile->rows) { QTF_CASES_6(vnni_q8_rows, tile) }
 }
 
 static void qtf_gemm_q4__avx512vnni(const qtf_tile *tile) {
@@ -149,8 +149,8 @@ static void qtf_top_k__avx512vnni(const float *logits, int n, int32_t first_id, 
 
 void qtf_fill_avx512vnni(qtf_kernels *table) {
     table->exp_f32 = qtf_exp_f32__avx512vnni;
-    table->gemm.q8_rows = VNNI_ROWS;
-    table->gemm.q4_rows = VNNI_ROWS;
+    table->gemm.q8_rows = VNNI_Q8_ROWS;
+    table->gemm.q4_rows = VNNI_Q4_ROWS;
     table->gemm.f32_rows = QTF_F32_TILE_ROWS;
     table->gemm.q8 = qtf_gemm_q8__avx512vnni;
     table->gemm.q4 = qtf_gemm_q4__avx512vnni;

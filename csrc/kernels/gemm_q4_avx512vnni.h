@@ -10,6 +10,8 @@
 #include "kernels/gemm_q8_avx512vnni.h"
 #include "kernels/q4.h"
 
+enum { VNNI_Q4_ROWS = 12 }; /* many, since each tile unpacks the weights */
+
 /* A run's scales of 16 columns, each in both halves of a lane. */
 QTF_INLINE __m512i vnni_q4_scales(const uint8_t *scales) {
     __m512i s = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)scales));
@@ -55,7 +57,7 @@ QTF_INLINE __m512 vnni_q4_d(const uint16_t *d) {
 }
 
 QTF_INLINE void vnni_q4_rows(const qtf_tile *t, const int rows) {
-    _Alignas(64) float sums[VNNI_ROWS * QTF_PANEL];
+    _Alignas(64) float sums[VNNI_Q4_ROWS * QTF_PANEL];
     const size_t stride = t->x_stride, n_pairs = QTF_Q4_RUNS / 2 * (size_t)t->n_groups;
     const qtf_q4_block *b = t->w;
     gemm_fetch_out(t, 0, rows);
@@ -64,7 +66,7 @@ QTF_INLINE void vnni_q4_rows(const qtf_tile *t, const int rows) {
     }
     for (int64_t g = 0; g < t->n_groups; g++, b++) {
         const int8_t *x = (const int8_t *)t->x + QTF_Q4_GROUP * g;
-        __m512i acc[VNNI_ROWS][2];
+        __m512i acc[VNNI_Q4_ROWS][2];
         vnni_q4_start(acc, b, t->x_starts + QTF_Q4_RUNS / 2 * g, n_pairs, rows);
         for (int run = 0; run < QTF_Q4_RUNS; run++) {
             vnni_q4_run(acc, x + QTF_Q4_RUN * run, stride, b, run, rows);

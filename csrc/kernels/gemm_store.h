@@ -15,30 +15,26 @@ QTF_INLINE void gemm_fetch_out(const qtf_tile *t, int row, int rows) {
     }
 }
 
+/* VF sums of a row, from column col on, with bias and residual to out. */
+QTF_INLINE void gemm_store_vector(const qtf_tile *t, int row, int col, vf v) {
+    const size_t at = (size_t)row * t->stride + (size_t)col;
+    const int n = t->cols - col;
+    if (n >= VF) {
+        v = t->bias ? vf_add(v, vf_load(t->bias + col)) : v;
+        v = t->residual ? vf_add(v, vf_load(t->residual + at)) : v;
+        vf_store(t->out + at, v);
+    } else if (n > 0) {
+        v = t->bias ? vf_add(v, vf_load_n(t->bias + col, n)) : v;
+        v = t->residual ? vf_add(v, vf_load_n(t->residual + at, n)) : v;
+        vf_store_n(t->out + at, v, n);
+    }
+}
+
 /* The tile's sums [rows][32] with bias and residual to out. */
 QTF_INLINE void gemm_store(const qtf_tile *t, const float *sums) {
-    if (t->cols == QTF_PANEL && !t->bias && !t->residual) {
-        for (int r = 0; r < t->rows; r++) {
-            float *out = t->out + (size_t)r * t->stride;
-            vf_store(out, vf_load(sums + QTF_PANEL * r));
-            vf_store(out + VF, vf_load(sums + QTF_PANEL * r + VF));
-        }
-        return;
-    }
     for (int r = 0; r < t->rows; r++) {
-        for (int c = 0; c < t->cols; c += VF) {
-            size_t at = (size_t)r * t->stride + (size_t)c;
-            int n = t->cols - c < VF ? t->cols - c : VF;
-            vf v = vf_load(sums + QTF_PANEL * r + c);
-            if (n == VF) {
-                v = t->bias ? vf_add(v, vf_load(t->bias + c)) : v;
-                v = t->residual ? vf_add(v, vf_load(t->residual + at)) : v;
-                vf_store(t->out + at, v);
-            } else {
-                v = t->bias ? vf_add(v, vf_load_n(t->bias + c, n)) : v;
-                v = t->residual ? vf_add(v, vf_load_n(t->residual + at, n)) : v;
-                vf_store_n(t->out + at, v, n);
-            }
+        for (int c = 0; c < QTF_PANEL; c += VF) {
+            gemm_store_vector(t, r, c, vf_load(sums + QTF_PANEL * r + c));
         }
     }
 }
