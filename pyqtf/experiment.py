@@ -62,17 +62,14 @@ class ScalingRun:
     def to_text(self, width: int = 80) -> str:
         """Both tables, what weakens them, and where the files are."""
         parts = [summary_table(summary_of(self.results)).to_text(width)]
-        try:
-            differences = paired_differences(self.results)
-            if len(differences):
-                parts.append(
-                    "From one model to the next, story by story:\n\n"
-                    + differences_table(differences).to_text(width)
-                )
-            if ends := ends_text(self.results):
-                parts.append(textwrap.fill(ends, width))
-        except ValueError as error:
-            parts.append(textwrap.fill(f"Not compared: {error}.", width))
+        differences = paired_differences(self.results)
+        if len(differences):
+            parts.append(
+                "From one model to the next, story by story:\n\n"
+                + differences_table(differences).to_text(width)
+            )
+        if ends := ends_text(self.results):
+            parts.append(textwrap.fill(ends, width))
         parts += [textwrap.fill(sentence, width) for sentence in concerns(self.results)]
         parts.append(
             f"The report is {self.out / 'report.html'}\n"
@@ -155,10 +152,11 @@ def run_scaling(
         executor=executor,
         calibration=texts,
     ):
-        # Said before the models that are left are scored in vain.
-        if scored.story_idx == 0:
-            check_comparable(results_frame(one.row() for one in (*done[:1], scored)))
         done.append(scored)
+        # Said of each model before the ones that are left are scored in vain.
+        if len(done) % len(items) == 0:
+            both = (*done[: len(items)], *done[-len(items) :])
+            check_comparable(results_frame(one.row() for one in both))
     results = results_frame(scored.row() for scored in done)
     tokens = pd.concat([scored.tokens() for scored in done], ignore_index=True)
     page = report(

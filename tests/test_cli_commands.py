@@ -116,7 +116,7 @@ def test_one_story_prints_why_there_is_no_interval(tmp_path, capsys, no_pictures
     assert captured.err == ""
 
 
-def test_models_of_other_tokenizers_are_shown_but_not_compared(monkeypatch, capsys, no_pictures):
+def test_models_of_other_tokenizers_are_refused(monkeypatch, capsys, no_pictures):
     words = WordTokenizer()
 
     def load(name, quant=None, **_):
@@ -126,9 +126,9 @@ def test_models_of_other_tokenizers_are_shown_but_not_compared(monkeypatch, caps
         return model
 
     monkeypatch.setattr(pyqtf, "load", load)
-    assert main(["scaling"]) == 0
-    out = capsys.readouterr().out
-    assert "Not compared: middle and large read different tokens" in out
+    assert main(["scaling"]) == 1
+    error = capsys.readouterr().err
+    assert "small (q8) and large (q8) don't compare: text is cut into other tokens" in error
 
 
 def test_an_interrupted_run_resumes_with_the_same_results(

@@ -4,7 +4,7 @@ import warnings
 
 import pandas as pd
 import pytest
-from fakes import BigramModel, WordTokenizer
+from fakes import BigramModel, ByteTokenizer, WordTokenizer
 
 import pyqtf
 from pyqtf.evaluation.comparable import check_comparable, provenance_notes
@@ -130,6 +130,18 @@ def test_pyqtf_scaling_stops_before_it_scores_more(tmp_path, monkeypatch):
     assert models[2].n_sequences == 0
 
 
+def test_pyqtf_scaling_looks_at_the_tokens_of_every_story(tmp_path, monkeypatch):
+    class Other(ByteTokenizer):
+        def encode(self, text, add_special_tokens=False):
+            return super().encode(text)[:: -1 if text == STORIES[-1] else 1]
+
+    models = [BigramModel("a"), BigramModel("b", tokenizer=Other()), BigramModel("c")]
+    monkeypatch.setattr("pyqtf.experiment.read_stories", lambda _: [{"text": t} for t in STORIES])
+    with pytest.raises(ProtocolMismatchError, match=r"other tokens in 1 of 8 .* story 7"):
+        pyqtf.run_scaling(models, "stories.txt", out=tmp_path, progress=False)
+    assert models[2].n_sequences == 0
+
+
 def test_scores_carry_receipts():
     model = BigramModel()
     bare, behind = score(model, STORIES[0]), score(model, STORIES[0], context="Hm. ")
@@ -162,7 +174,7 @@ def test_a_large_vocabulary_is_digested_once(monkeypatch):
             return {"a": 0}
 
     model = BigramModel(tokenizer=Slow())
-    first, second = (make_receipt(model, ["a"], pyqtf.evaluation.protocol.PER_STORY),
-                     make_receipt(model, ["b"], pyqtf.evaluation.protocol.PER_STORY))  # fmt: skip
+    first, second = (make_receipt(model, [text], [], pyqtf.evaluation.protocol.PER_STORY)
+                     for text in "ab")  # fmt: skip
     assert first.protocol["tokenizer"] == second.protocol["tokenizer"]
     assert len(calls) == 1

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pyqtf.evaluation.receipt import tokenizer_digest
 from pyqtf.tokenizer import Tokenizer
 from pyqtf.tokenizer._gguf import read_vocabulary, vocabulary_metadata
 
@@ -116,6 +117,13 @@ def test_stories260k_has_the_ids_of_llama2_c(data_dir):
     text = text if isinstance(text, str) else text["text"]
     for part in (text[:600], "aaaa   bbb", "Zoë\n\n", "the theatre"):
         assert ours.encode(part, add_special_tokens=True).tolist() == encoder.encode(part)
+    keys = metadata(pieces, encoder._scores[259:])
+    again = Tokenizer.from_json(read_vocabulary(keys | vocabulary_metadata(
+        read_vocabulary(keys).json, 512, bos_token_id=1, eos_token_id=2, chat_template=None
+    ) | {f"tokenizer.ggml.{name}_token_id": np.uint32(i) for name, i in (("bos", 1), ("eos", 2))}
+    ).json)  # fmt: skip
+    assert tokenizer_digest(again) == tokenizer_digest(ours)
+    assert again.encode(text).tolist() == ours.encode(text).tolist()
 
 
 @pytest.mark.parametrize("pipeline", ["llama", "gemma"])

@@ -9,6 +9,9 @@ import pandas as pd
 from pyqtf.evaluation.receipt import ProtocolMismatchError, parse_line, unlike
 
 _KEYS = ["model_name", "quant"]
+_CUT = "text is cut into other tokens"
+# Digests of text and ids by story.
+_Texts = dict[Any, tuple[str, str]]
 # Differ between any two models.
 _OF_MODELS = ("model", "weights", "quant", "calibration", "chat_template")
 
@@ -47,16 +50,17 @@ def check_comparable(results: pd.DataFrame, *, unit: str = "token") -> None:
         raise ValueError(f"unit is {unit!r}; expected 'token' or 'byte'")
     if "protocol" not in results.columns:
         return
-    first: tuple[str, dict[str, str], dict[Any, str]] | None = None
+    first: tuple[str, dict[str, str], _Texts] | None = None
     for (name, quant), group in results.groupby(_KEYS, sort=False):
         label = f"{name} ({quant})"
         way: dict[str, str] | None = None
-        texts: dict[Any, str] = {}
+        texts: _Texts = {}
         for story, line in zip(group["story_idx"], group["protocol"].astype(str), strict=True):
             fields = parse_line(line)
-            texts[story] = fields.pop("text", "")
+            texts[story] = fields.pop("text", ""), fields.pop("ids", "")
             if unit == "byte":
                 fields.pop("tokenizer", None)
+                texts[story] = texts[story][0], ""
             way = way or fields
             _refuse(f"the rows of {label}", unlike(way, fields))
         _refuse(f"the rows of {label}", _calibrations_unlike(group))
@@ -76,19 +80,21 @@ def _calibrations_unlike(group: pd.DataFrame) -> list[str]:
     return next(filter(None, (unlike(first, other) for other in others)), [])
 
 
-def _texts_unlike(a: dict[Any, str], b: dict[Any, str]) -> list[str]:
+def _texts_unlike(a: _Texts, b: _Texts) -> list[str]:
     if set(a) != set(b):
         return [f"they read different stories ({len(a)} and {len(b)} of them)"]
-    edited = [story for story in a if a[story] != b[story]]
-    return [f"text is another one in {len(edited)} of {len(a)} stories, first in story {edited[0]}"
-            ] if edited else []  # fmt: skip
+    for field, words in enumerate(("text is another one", _CUT)):
+        others = [story for story in a if a[story][field] != b[story][field]]
+        if others:
+            return [f"{words} in {len(others)} of {len(a)} stories, first in story {others[0]}"]
+    return []
 
 
 def _refuse(who: str, differences: list[str]) -> None:
     if not differences:
         return
     advice = ""
-    if any(words.startswith("tokenizer is") for words in differences):
+    if any(words.startswith(("tokenizer is", _CUT)) for words in differences):
         advice = (
             ". Perplexities of different tokenizers don't compare; bits per byte do: "
             "pyqtf.summarise(results, unit='byte')"

@@ -298,7 +298,7 @@ def _score_model(
         sequences.append(ids)
     if not known:
         warn_if_calibrated_with(model, sequences)
-    receipt = make_receipt(model, [item["text"] for item in items], PER_STORY)
+    receipt = make_receipt(model, [item["text"] for item in items], sequences, PER_STORY)
     entries = _losses(model, sequences, cache, advance, executor)
     for index, (item, ids, entry) in enumerate(zip(items, sequences, entries, strict=True)):
         yield Scored(

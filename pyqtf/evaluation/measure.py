@@ -175,7 +175,8 @@ def measure(
     scored = [
         nll[window.first - 1 :] for window, (_, nll) in zip(windows, reading.passes, strict=True)
     ]
-    return averaged(chosen, windows, scored, reading, make_receipt(model, texts, chosen))
+    receipt = make_receipt(model, texts, reading.sequences, chosen)
+    return averaged(chosen, windows, scored, reading, receipt)
 
 
 def averaged(

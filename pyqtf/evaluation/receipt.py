@@ -35,7 +35,9 @@ class Receipt:
         (digest of its vocabulary), ``prefix`` (token put before the text), ``first_token``
         ("scored" or "not scored"), ``context`` (number and digest of its tokens, which are encoded
         apart from the text's; or "none"), ``window``, ``stride``,
-        ``remainder``, ``averaging``, ``text`` (digest).
+        ``remainder``, ``averaging``, ``text`` (digest), ``ids`` (digest of the tokens that the
+        text was cut into: of one vocabulary, tokenizers of other merges, split patterns or
+        normalisation differ here if they do in this text, whatever files they came from).
     provenance : mapping of str to value
         Fields that may differ: ``model``, ``weights`` (fingerprint before quantisation),
         ``quant``, ``calibration`` (number of texts and tokens and their digest, or "none"),
@@ -104,6 +106,7 @@ class Receipt:
 def make_receipt(
     model: LanguageModel,
     texts: Sequence[str],
+    sequences: Sequence[NDArray[np.integer]],
     protocol: Protocol,
     *,
     tokenizer: Tokenizer | None = None,
@@ -111,7 +114,8 @@ def make_receipt(
 ) -> Receipt:
     """Receipt of a number that `model` gives for `texts` by `protocol`.
 
-    `tokenizer` is another one than the model's, and `context` the ids that stood before the text.
+    `sequences` are the ids of each text, `tokenizer` is another one than the model's, and `context`
+    the ids that stood before the text.
     """
     before = np.empty(0, np.int32) if context is None else context
     return Receipt(
@@ -119,6 +123,7 @@ def make_receipt(
             "tokenizer": tokenizer_digest(tokenizer or model.tokenizer),
             **protocol_fields(protocol, model.config.max_position_embeddings, before),
             "text": digest(texts),
+            "ids": digest(ids.astype("<i4").tobytes() for ids in sequences),
         },
         provenance=provenance(model),
     )
@@ -190,8 +195,8 @@ def tokenizer_digest(tokenizer: Tokenizer) -> str:
     return _digests[tokenizer]
 
 
-def digest(texts: Iterable[str]) -> str:
-    """Twenty hexadecimal digits that stand for some texts in their order.
+def digest(parts: Iterable[str | bytes]) -> str:
+    """Twenty hexadecimal digits that stand for some texts or bytes in their order.
 
     Examples
     --------
@@ -199,8 +204,8 @@ def digest(texts: Iterable[str]) -> str:
     False
     """
     hasher = hashlib.sha256()
-    for text in texts:
-        data = text.encode("utf-8")
+    for part in parts:
+        data = part.encode("utf-8") if isinstance(part, str) else part
         hasher.update(len(data).to_bytes(8, "little"))
         hasher.update(data)
     return hasher.hexdigest()[:20]

@@ -368,7 +368,12 @@ def join(
             tuple(_show_alternative(tokenizer, int(i)) for i in row) for row in scored.top_ids
         ),
         receipt=make_receipt(
-            model, [text], PER_STORY, tokenizer=tokenizer, context=ids[:n_context]
+            model,
+            [text],
+            [ids[n_context:]],
+            PER_STORY,
+            tokenizer=tokenizer,
+            context=ids[:n_context],
         ),
     )
 
