@@ -8,14 +8,9 @@ from pyqtf._version import __version__
 try:
     from pyqtf import _core as _core
 except ImportError as error:
-    from pathlib import Path
+    from pyqtf._startup import fail
 
-    if (Path(__file__).parent.parent / "csrc").is_dir() and "_core" in str(error):
-        raise ImportError(
-            "pyqtf's C core is not built in this folder: run 'pip install -e .' here, "
-            "or start Python in another folder to use the installed pyqtf"
-        ) from error
-    raise
+    fail(error)
 
 if TYPE_CHECKING:
     from pyqtf import bundled, plot

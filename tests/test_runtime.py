@@ -29,15 +29,40 @@ def test_isa_is_forced_down_by_the_environment():
     assert result.stdout == "baseline set by PYQTF_ISA\n", result.stderr
 
 
-@pytest.mark.parametrize(
-    ("variable", "value"),
-    [("PYQTF_ISA", "sse9"), ("PYQTF_NUM_THREADS", "two"), ("PYQTF_NUM_THREADS", "0")],
-)
-def test_bad_environment_is_named_when_importing(variable, value):
-    result = run_python("from pyqtf import _core", **{variable: value})
+BAD_ENVIRONMENT = [
+    ("PYQTF_ISA", "sse9", f"expected one of {_core.cpu_info()['available']}, which this"),
+    ("PYQTF_NUM_THREADS", "two", "expected a whole number from 1 to 256"),
+    ("PYQTF_NUM_THREADS", "0", "expected a whole number from 1 to 256"),
+]
+# What pip writes for the entry point.
+SCRIPT = "import sys\nfrom pyqtf.cli import main\nsys.exit(main())\n"
+
+
+@pytest.mark.parametrize(("variable", "value", "expected"), BAD_ENVIRONMENT)
+def test_bad_environment_is_named_when_importing(variable, value, expected):
+    result = run_python("import pyqtf", **{variable: value})
     assert result.returncode == 1
     last = result.stderr.strip().splitlines()[-1]
-    assert variable in last and value in last and "expected" in last
+    assert last.startswith(f"ImportError: environment variable {variable}: {expected}")
+    assert f"got {value}" in last.replace("'", "") and "unset it" in last
+
+
+@pytest.mark.parametrize(("variable", "value", "expected"), BAD_ENVIRONMENT)
+def test_bad_environment_is_one_line_of_the_command(variable, value, expected, tmp_path):
+    script = tmp_path / "pyqtf"
+    script.write_text(SCRIPT)
+    for words in (["-m", "pyqtf"], ["-mpyqtf"], [str(script)]):
+        result = subprocess.run(
+            [sys.executable, *words, "info"],
+            env={**os.environ, variable: value},
+            capture_output=True,
+            text=True,
+        )
+        assert (result.returncode, result.stdout) == (2, "")
+        assert result.stderr.count("\n") == 1
+        assert result.stderr.startswith(
+            f"pyqtf: error: environment variable {variable}: {expected}"
+        )
 
 
 def test_affinity_limits_the_default_threads():

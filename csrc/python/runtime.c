@@ -30,15 +30,18 @@ static PyObject *available_isas(void) {
     return names;
 }
 
-static int use_isa_named(const char *name, const char *source, PyObject *error) {
+/* advice ends the message: what else to do. */
+static int use_isa_named(const char *name, const char *source, const char *advice,
+                         PyObject *error) {
     qtf_isa isa;
     if (qtf_isa_from_name(name, &isa) && qtf_use_isa(isa) == QTF_OK) {
         return 0;
     }
     PyObject *names = available_isas();
     if (names) {
-        PyErr_Format(error, "%s: expected one of %R, which this processor and build have, got '%s'",
-                     source, names, name);
+        PyErr_Format(error,
+                     "%s: expected one of %R, which this processor and build have, got '%s'%s",
+                     source, names, name, advice);
         Py_DECREF(names);
     }
     return -1;
@@ -60,7 +63,7 @@ static PyObject *cpu_info(PyObject *module, PyObject *unused) {
 static PyObject *use_isa(PyObject *module, PyObject *argument) {
     (void)module;
     const char *name = PyUnicode_AsUTF8(argument);
-    if (!name || use_isa_named(name, "isa", PyExc_ValueError) < 0) {
+    if (!name || use_isa_named(name, "isa", "", PyExc_ValueError) < 0) {
         return NULL;
     }
     isa_why = "chosen by use_isa";
@@ -73,7 +76,7 @@ static PyObject *get_num_threads(PyObject *module, PyObject *unused) {
     return PyLong_FromLong(qtf_pool_threads());
 }
 
-static int set_threads(long n, const char *source, PyObject *error) {
+static int set_threads(long n, const char *source, const char *advice, PyObject *error) {
     qtf_status status = QTF_BAD_ARGUMENT;
     if (n >= 1 && n <= QTF_MAX_THREADS) {
         Py_BEGIN_ALLOW_THREADS;
@@ -81,8 +84,8 @@ static int set_threads(long n, const char *source, PyObject *error) {
         Py_END_ALLOW_THREADS;
     }
     if (status != QTF_OK) {
-        PyErr_Format(error, "%s: expected a whole number from 1 to %d, got %ld", source,
-                     QTF_MAX_THREADS, n);
+        PyErr_Format(error, "%s: expected a whole number from 1 to %d, got %ld%s", source,
+                     QTF_MAX_THREADS, n, advice);
         return -1;
     }
     return 0;
@@ -91,7 +94,7 @@ static int set_threads(long n, const char *source, PyObject *error) {
 static PyObject *set_num_threads(PyObject *module, PyObject *argument) {
     (void)module;
     long n = PyLong_AsLong(argument);
-    if ((n == -1 && PyErr_Occurred()) || set_threads(n, "n", PyExc_ValueError) < 0) {
+    if ((n == -1 && PyErr_Occurred()) || set_threads(n, "n", "", PyExc_ValueError) < 0) {
         return NULL;
     }
     Py_RETURN_NONE;
@@ -112,7 +115,8 @@ int qtf_py_add_runtime(PyObject *module) {
     qtf_pool_set_poll(poll_signals);
     const char *isa = getenv("PYQTF_ISA");
     if (isa && isa[0]) {
-        if (use_isa_named(isa, "environment variable PYQTF_ISA", PyExc_ImportError) < 0) {
+        if (use_isa_named(isa, "environment variable PYQTF_ISA",
+                          "; change it, or unset it for the best", PyExc_ImportError) < 0) {
             return -1;
         }
         isa_why = "set by PYQTF_ISA";
@@ -121,16 +125,18 @@ int qtf_py_add_runtime(PyObject *module) {
     }
     const char *threads = getenv("PYQTF_NUM_THREADS");
     if (threads && threads[0]) {
+        const char *advice = "; change it, or unset it for one on each usable CPU";
         char *end;
         long n = strtol(threads, &end, 10);
         if (*end != '\0') {
             PyErr_Format(PyExc_ImportError,
                          "environment variable PYQTF_NUM_THREADS: expected a whole number from 1 "
-                         "to %d, got '%s'",
-                         QTF_MAX_THREADS, threads);
+                         "to %d, got '%s'%s",
+                         QTF_MAX_THREADS, threads, advice);
             return -1;
         }
-        if (set_threads(n, "environment variable PYQTF_NUM_THREADS", PyExc_ImportError) < 0) {
+        if (set_threads(n, "environment variable PYQTF_NUM_THREADS", advice, PyExc_ImportError) <
+            0) {
             return -1;
         }
     }

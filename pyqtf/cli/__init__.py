@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     -------
     int
         0 if all went well, 1 after an error, 130 after Ctrl-C. Arguments that can't be understood
-        end the process with 2, as argparse does.
+        end the process with 2, as argparse does; so do environment variables that can't.
     """
     parser = argparse.ArgumentParser(
         prog="pyqtf", description="Measure language models on an ordinary CPU."
