@@ -77,6 +77,8 @@ def test_real_stories(data_dir):
         ("s.jsonl", '"a"\n{"text": }', "line 2 of .* is not JSON"),
         ("s.csv", "story,genre\na,b\n", "no column 'text'; its columns are: story, genre"),
         ("s.csv", "", "not CSV"),
+        ("s.csv", "text,n,text\na,1,b\n", r"s\.csv has 2 columns 'text', .*: rename the others"),
+        ("s.csv", '\n\n"text",text,"text"\r\n"a\n",1,b\n', "has 3 columns 'text'"),
         ("s.csv", "text,n\na,1\n,2\n", "story 1 of .* is empty"),
         ("s.csv", 'text\n"a', "not CSV"),
         ("s.csv", "text,genre\nA cat, it sat.,fable\n", "more fields than its first line"),
@@ -116,6 +118,13 @@ def test_what_is_no_list_of_stories(given):
 def test_dataframes_without_text_name_their_columns():
     with pytest.raises(ValueError, match="its columns are: story"):
         as_stories(pd.DataFrame({"story": ["a"]}))
+    with pytest.raises(ValueError, match="stories has 2 columns 'text'"):
+        as_stories(pd.DataFrame([["a", "b"]], columns=["text", "text"]))
+
+
+def test_other_columns_may_be_there_twice(tmp_path):
+    path = write(tmp_path / "s.csv", "text,text.1,n,n\rA cat.,b,1,2\r")
+    assert read_stories(path) == [{"text": "A cat.", "text.1": "b", "n": 1, "n.1": 2}]
 
 
 def test_a_comma_at_the_end_of_every_row_shifts_no_column(tmp_path):

@@ -63,7 +63,7 @@ def test_small_corpora_equal_tokenizers(tmp_path, split, min_count):
 
 
 @settings(deadline=None, max_examples=60)
-@given(texts=st.lists(st.text(alphabet="ab \u00e9", max_size=40), min_size=1, max_size=8))
+@given(texts=st.lists(st.text(alphabet="ab \u00e9", max_size=40), max_size=8).filter(any))
 def test_random_corpora_equal_tokenizers(texts):
     """Few letters make many ties and overlaps."""
     ours, oracle = train_bpe(texts, 300), oracle_of(texts, 300)
@@ -112,7 +112,11 @@ def plain_training(words, n_merges):
 
 
 @settings(deadline=None, max_examples=60)
-@given(words=st.dictionaries(st.text("abc", min_size=1, max_size=9), st.integers(1, 5), max_size=6))
+@given(
+    words=st.dictionaries(
+        st.text("abc", min_size=1, max_size=9), st.integers(1, 5), min_size=1, max_size=6
+    )
+)
 def test_lexicographic_ties_equal_training_by_the_book(words):
     texts = [word for word, n in words.items() for _ in range(n)]
     ours = train_bpe(texts, 277, ties="lexicographic", special_tokens=())
@@ -136,6 +140,10 @@ def test_special_tokens_are_passed_over():
         ({"ties": "none"}, ValueError, "'lexicographic' or 'id'"),
         ({"texts": "one text"}, TypeError, "a list of texts"),
         ({"texts": ["a", 3]}, TypeError, "expected str or UTF-8 bytes, got int"),
+        ({"texts": 3}, TypeError, "'int' object is not iterable"),
+        ({"texts": []}, ValueError, r"texts to learn .*got none \(an iterator"),
+        ({"texts": iter(())}, ValueError, "expected texts to learn merges from, got none"),
+        ({"texts": ["", b""]}, ValueError, "got 2 empty ones"),
         ({"texts": ["\ud800"]}, ValueError, "lone surrogate"),
         ({"texts": [b"\xff"]}, ValueError, "not UTF-8"),
         ({"special_tokens": ["a"]}, ValueError, "twice or a byte"),
@@ -146,3 +154,10 @@ def test_special_tokens_are_passed_over():
 def test_bad_arguments(options, error, message):
     with pytest.raises(error, match=message):
         train_bpe(**({"texts": ["a"], "vocab_size": 300} | options))
+
+
+def test_texts_without_a_pair_give_the_bytes_and_no_texts_no_file(tmp_path):
+    assert len(train_bpe(["", "a"], 300)) == 257
+    with pytest.raises(ValueError, match="got none"):
+        train_bpe([], 300, path=tmp_path / "tokenizer.json")
+    assert not any(tmp_path.iterdir())

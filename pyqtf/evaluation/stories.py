@@ -45,8 +45,8 @@ def read_stories(path: str | os.PathLike[str]) -> list[Story]:
     FileNotFoundError
         There is no such file.
     ValueError
-        The ending is another one; the file isn't UTF-8 or isn't what its ending says; a story
-        has no text or an empty one.
+        The ending is another one; the file isn't UTF-8 or isn't what its ending says; it has two
+        columns ``text``; a story has no text or an empty one.
 
     Examples
     --------
@@ -94,7 +94,8 @@ def as_stories(stories: Stories, *, where: str = "stories") -> list[Story]:
     TypeError
         Neither of the three.
     ValueError
-        No stories, a story without ``text``, or one that is empty.
+        No stories, a story without ``text``, or one that is empty; a DataFrame with two columns
+        ``text``.
 
     Examples
     --------
@@ -108,6 +109,7 @@ def as_stories(stories: Stories, *, where: str = "stories") -> list[Story]:
     if isinstance(stories, pd.DataFrame):
         if "text" not in stories.columns:
             raise ValueError(f"{where} has no column 'text'; its columns are: {_named(stories)}")
+        _check_once(stories.columns, where)
         items: list[Any] = [
             {str(name): value for name, value in row.items()}
             for row in stories.to_dict(orient="records")
@@ -195,6 +197,9 @@ def _from_csv(path: Path) -> pd.DataFrame:
             warnings.simplefilter("error", pd.errors.ParserWarning)
             # Or pandas takes the first of the fields of such rows for an index.
             frame = pd.read_csv(io.StringIO(content), index_col=False)
+        # From the file: pandas calls the second column of a name otherwise.
+        header = pd.read_csv(io.StringIO(content), header=None, nrows=1, dtype=str)
+        _check_once(header.iloc[0], path)
         if "text" in frame:
             # Read again as it stands: pandas takes the story "NA" for a missing value.
             texts = pd.read_csv(
@@ -222,6 +227,12 @@ def _from_parquet(path: Path) -> pd.DataFrame:
         raise ValueError(f"reading {path} needs pyarrow: pip install pyarrow") from None
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} is not a parquet file: {error}") from None
+
+
+def _check_once(columns: Iterable[Any], where: str | Path) -> None:
+    n = list(columns).count("text")
+    if n > 1:
+        raise ValueError(f"{where} has {n} columns 'text', expected one: rename the others")
 
 
 def _named(columns: Iterable[Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -60,7 +60,8 @@ def train_bpe(
     Raises
     ------
     ValueError
-        `vocab_size` has no room for the bytes and special tokens, or a text is not Unicode.
+        `vocab_size` has no room for the bytes and special tokens, there are no texts or all are
+        empty, or a text is not Unicode.
 
     Examples
     --------
@@ -87,7 +88,18 @@ def train_bpe(
         return json.dumps(content, ensure_ascii=False)
 
     pipeline = _core.Tokenizer(document([]).encode())
-    found = _core.train_bpe(pipeline, texts, vocab_size, min_count, ties == "lexicographic")
+    n_texts, something = 0, False
+
+    def counted() -> Iterator[str | bytes]:
+        nonlocal n_texts, something
+        for text in texts:
+            n_texts, something = n_texts + 1, something or bool(text)
+            yield text
+
+    found = _core.train_bpe(pipeline, counted(), vocab_size, min_count, ties == "lexicographic")
+    if not something:
+        given = f"{n_texts} empty ones" if n_texts else "none (an iterator can be read only once)"
+        raise ValueError(f"texts: expected texts to learn merges from, got {given}")
     spell = byte_spelling()
     merges: dict[tuple[str, str], None] = {}
     for pair in found:
