@@ -9,8 +9,10 @@ import pytest
 from random_models import write_model
 
 import pyqtf
+from pyqtf import _core
 from pyqtf.evaluation.receipt import tokenizer_digest
 from pyqtf.formats import FormatError, read_gguf
+from pyqtf.formats.gguf import BlockTensor
 from pyqtf.tokenizer import Tokenizer
 from pyqtf.tokenizer._gguf import read_vocabulary, vocabulary_metadata
 
@@ -35,6 +37,33 @@ def test_a_written_model_is_the_model_that_it_was(dtype, bound, tmp_path):
     assert difference <= bound and (bound == 0 or difference > 0)
     kinds = {tensor.dtype for tensor in read_gguf(path).tensors.values()}
     assert kinds - {"F16"} == {"F32", dtype} - {"F16"}
+
+
+@pytest.mark.parametrize("quant", ["f32", "q8", "q4"])
+def test_blocks_are_packed_as_the_weights_they_stand_for(quant, tmp_path, monkeypatch):
+    path = tmp_path / "small.gguf"
+    pyqtf.export_gguf("stories-3m", path, dtype="Q8_0")
+
+    def load():
+        model = pyqtf.load(path, quant=quant)
+        weights = model._decoder.weights
+        found = [weights.embed, *(getattr(layer, name) for layer in weights.layers
+                                  for name in ("qkv", "o", "gate_up", "down"))]  # fmt: skip
+        return model.fingerprint, [part.tobytes() for w in found for part in _core.packed(w)]
+
+    kinds = []
+    with monkeypatch.context() as patch:
+        real = BlockTensor.packable
+        patch.setattr(BlockTensor, "packable", lambda self: map(seen, real(self)))
+
+        def seen(block):
+            kinds.append(block.dtype)
+            return block
+
+        from_blocks = load()
+    assert set(kinds) == {np.dtype(np.uint8)}
+    monkeypatch.setattr(BlockTensor, "packable", BlockTensor.row_blocks)
+    assert from_blocks == load()
 
 
 def test_the_gguf_package_finds_what_llama_cpp_asks_for(tmp_path):

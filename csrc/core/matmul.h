@@ -119,8 +119,14 @@ typedef enum { QTF_F32 = 0, QTF_Q8, QTF_Q4 } qtf_quant;
 
 enum { QTF_PAIRED_GROUP = 128 };
 
-/* Element types that weights come in; QTF_BF16 and QTF_F16 are 16-bit words in memory. */
-typedef enum { QTF_SRC_F32 = 0, QTF_SRC_F16, QTF_SRC_BF16 } qtf_source_type;
+/*
+ * Element types that weights come in; QTF_SRC_F16 and QTF_SRC_BF16 are 16-bit words in memory. A
+ * row of QTF_SRC_Q8_0 is k / 32 blocks of GGUF, k a multiple of 32: a scale in float16, low byte
+ * first, and 32 signed bytes, which it multiplies. Blocks may begin anywhere.
+ */
+typedef enum { QTF_SRC_F32 = 0, QTF_SRC_F16, QTF_SRC_BF16, QTF_SRC_Q8_0 } qtf_source_type;
+
+enum { QTF_Q8_0_BLOCK = 32, QTF_Q8_0_BYTES = 34 };
 
 /* A packed matrix [n, k]. It borrows data and scales, which are QTF_ALIGN-aligned. */
 typedef struct {

@@ -49,6 +49,25 @@ typedef struct {
     atomic_bool not_finite;
 } pack_job;
 
+/* Weights [k0, k0 + n) of row number row of QTF_SRC_Q8_0. */
+static void widen_q8_0(const pack_job *job, int64_t row, int64_t k0, int64_t n, float *out) {
+    const char *blocks =
+        job->source + row * (job->matrix->k / QTF_Q8_0_BLOCK) * (int64_t)QTF_Q8_0_BYTES;
+    for (int64_t k = k0, end; k < k0 + n; k = end) {
+        const int64_t start = k - k % QTF_Q8_0_BLOCK;
+        end = k0 + n < start + QTF_Q8_0_BLOCK ? k0 + n : start + QTF_Q8_0_BLOCK;
+        const char *block = blocks + start / QTF_Q8_0_BLOCK * QTF_Q8_0_BYTES;
+        const int8_t *weights = (const int8_t *)block + sizeof(uint16_t);
+        uint16_t half;
+        float scale;
+        memcpy(&half, block, sizeof half);
+        qtf_active_kernels()->gemm.widen_f16(&half, &scale, 1);
+        for (int64_t i = k; i < end; i++) {
+            out[i - k0] = scale * (float)weights[i - start];
+        }
+    }
+}
+
 /* Values [k0, k0 + n) of a source row as floats, scaled: in place, or in buffer. */
 static const float *source_values(const pack_job *job, int64_t row, int64_t k0, int64_t n,
                                   float *buffer) {
@@ -61,6 +80,9 @@ static const float *source_values(const pack_job *job, int64_t row, int64_t k0, 
         break;
     case QTF_SRC_BF16:
         gemm->widen_bf16((const uint16_t *)job->source + at, buffer, n);
+        break;
+    case QTF_SRC_Q8_0:
+        widen_q8_0(job, row - job->row0, k0, n, buffer);
         break;
     default:
         values = (const float *)job->source + at;
@@ -207,7 +229,8 @@ qtf_status qtf_matrix_pack(qtf_matrix *matrix, int64_t row0, int64_t n_rows, con
         (matrix->group < 4 || matrix->group > QTF_MAX_GROUP || matrix->group % 4)) {
         return QTF_BAD_ARGUMENT;
     }
-    if (matrix->quant == QTF_Q4 && matrix->group != QTF_Q4_GROUP) {
+    if ((matrix->quant == QTF_Q4 && matrix->group != QTF_Q4_GROUP) ||
+        (type == QTF_SRC_Q8_0 && matrix->k % QTF_Q8_0_BLOCK)) {
         return QTF_BAD_ARGUMENT;
     }
     pack_job job = {matrix, source,           type, column_scales, importance, row0,

@@ -148,27 +148,41 @@ const qtf_matrix *qtf_py_matrix(PyObject *object, const char *name) {
     return &((MatrixObject *)object)->matrix;
 }
 
+/* How many columns a part of this shape has; -1 where its rows are no whole blocks. */
+static int64_t part_columns(PyArrayObject *part, qtf_source_type type) {
+    const int64_t width = PyArray_DIM(part, 1);
+    if (type != QTF_SRC_Q8_0) {
+        return width;
+    }
+    return width % QTF_Q8_0_BYTES ? -1 : width / QTF_Q8_0_BYTES * QTF_Q8_0_BLOCK;
+}
+
 /* The part as a contiguous array [rows, k] of a type that packing knows; k < 0 accepts any k. */
 static PyArrayObject *part_array(PyObject *part, Py_ssize_t i, int64_t k, qtf_source_type *type) {
     int dtype = PyArray_Check(part) ? PyArray_TYPE((PyArrayObject *)part) : NPY_NOTYPE;
-    if (dtype != NPY_FLOAT32 && dtype != NPY_HALF && dtype != NPY_UINT16) {
+    if (dtype != NPY_FLOAT32 && dtype != NPY_HALF && dtype != NPY_UINT16 && dtype != NPY_UINT8) {
         PyErr_Format(PyExc_TypeError,
-                     "parts[%zd]: expected a NumPy array of float32, float16 or uint16 (the words "
-                     "of bfloat16), got %S",
+                     "parts[%zd]: expected a NumPy array of float32, float16, uint16 (the words "
+                     "of bfloat16) or uint8 (GGUF's blocks of Q8_0), got %S",
                      i,
                      dtype == NPY_NOTYPE ? (PyObject *)Py_TYPE(part)
                                          : (PyObject *)PyArray_DESCR((PyArrayObject *)part));
         return NULL;
     }
-    *type = dtype == NPY_FLOAT32 ? QTF_SRC_F32 : dtype == NPY_HALF ? QTF_SRC_F16 : QTF_SRC_BF16;
+    *type = dtype == NPY_FLOAT32  ? QTF_SRC_F32
+            : dtype == NPY_HALF   ? QTF_SRC_F16
+            : dtype == NPY_UINT16 ? QTF_SRC_BF16
+                                  : QTF_SRC_Q8_0;
     char name[32];
     PyOS_snprintf(name, sizeof name, "parts[%zd]", i);
     PyArrayObject *array = qtf_py_input(part, name, dtype, 2);
-    if (array && (PyArray_SIZE(array) == 0 || (k >= 0 && PyArray_DIM(array, 1) != k))) {
+    const int64_t columns = array ? part_columns(array, *type) : 0;
+    if (array && (PyArray_SIZE(array) == 0 || columns < 0 || (k >= 0 && columns != k))) {
         PyErr_Format(PyExc_ValueError,
-                     "%s: expected at least one row of %lld columns, got [%zd, %zd]", name,
-                     (long long)(k < 0 ? 1 : k), (Py_ssize_t)PyArray_DIM(array, 0),
-                     (Py_ssize_t)PyArray_DIM(array, 1));
+                     "%s: expected at least one row of %lld columns%s, got [%zd, %zd]", name,
+                     (long long)(k < 0 ? 1 : k),
+                     *type == QTF_SRC_Q8_0 ? ", 34 bytes for every 32" : "",
+                     (Py_ssize_t)PyArray_DIM(array, 0), (Py_ssize_t)PyArray_DIM(array, 1));
         Py_CLEAR(array);
     }
     return array;
@@ -261,7 +275,7 @@ static int stacked_shape(PyObject *parts, long long *n, long long *k) {
             return -1;
         }
         *n += PyArray_DIM(array, 0);
-        *k = PyArray_DIM(array, 1);
+        *k = part_columns(array, type);
         Py_DECREF(array);
     }
     if (*n == 0) {
@@ -397,8 +411,9 @@ static PyMethodDef methods[] = {
     {"pack", (PyCFunction)(void (*)(void))pack, METH_VARARGS | METH_KEYWORDS,
      "pack(parts, quant='q8', group=128, shape=None, column_scales=None, importance=None, "
      "memory=None): stack arrays [n_i, k] along rows into one Matrix [n, k], column j times "
-     "column_scales[j]; with shape given, parts may be any iterable. In q4 the squared errors of "
-     "column j count importance[j]. memory: uint8 to pack into, as long as the matrix's nbytes."},
+     "column_scales[j]; with shape given, parts may be any iterable. An array of uint8 [n_i, "
+     "k / 32 * 34] holds GGUF's blocks of Q8_0. In q4 the squared errors of column j count "
+     "importance[j]. memory: uint8 to pack into, as long as the matrix's nbytes."},
     {NULL, NULL, 0, NULL},
 };
 

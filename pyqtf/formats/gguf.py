@@ -53,6 +53,12 @@ class BlockTensor(Tensor):
         for start in range(0, n_rows, step):
             yield self.rows(start, min(start + step, n_rows))
 
+    def packable(self) -> Iterator[NDArray[Any]]:
+        """Yield the rows of a matrix, in Q8_0 as the blocks they are: packing reads those."""
+        if self.dtype == "Q8_0" and len(self.shape) == 2:
+            return iter([self.stored().reshape(self.shape[0], -1)])
+        return self.row_blocks()
+
     def stored(self) -> NDArray[np.uint8]:
         """Return a read-only view of the blocks' bytes [n_blocks, block_bytes]."""
         kind = READABLE[self.dtype]

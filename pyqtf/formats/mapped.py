@@ -101,6 +101,10 @@ class Tensor:
         """Yield the rows in order, some at a time; here all at once, as they cost no memory."""
         yield self.array()
 
+    def packable(self) -> Iterator[npt.NDArray[Any]]:
+        """Yield the rows in order, some at a time, as `pyqtf._core.pack` takes them."""
+        return self.row_blocks()
+
     def stored(self) -> npt.NDArray[Any]:
         """Return a read-only view of what the file holds, to tell it from other contents."""
         return self.array()

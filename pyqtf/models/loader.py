@@ -148,9 +148,9 @@ class Loader:
         return self._tensors[name.format(i)]
 
     def _rows(self, role: str, part: Tensor) -> Iterable[NDArray[Any]]:
-        """Yield the rows of a tensor in the decoder's order."""
+        """Yield the rows of a tensor in the decoder's order, as `_core.pack` takes them."""
         if not (self._family.qkv_by_head and role in ("qkv", "qkv_bias")):
-            return part.row_blocks()
+            return part.packable()
         c = self._config
         starts = np.arange(0, c.qkv_size, c.head_dim).reshape(c.n_heads, 3).T
         return (part.rows(int(start), int(start) + c.head_dim) for start in starts.flat)

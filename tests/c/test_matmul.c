@@ -84,6 +84,33 @@ static void product(qtf_quant quant, int64_t rows, int64_t n, int64_t k) {
     free(m.scales);
 }
 
+/* Blocks of Q8_0, with a scale of 1/2, are packed as the weights that they stand for. */
+static void blocks(qtf_quant quant, int64_t group) {
+    enum { N = 35, K = 96, BLOCKS = N * K / QTF_Q8_0_BLOCK };
+    qtf_matrix a = {.quant = quant, .n = N, .k = K, .group = group}, b = a;
+    uint8_t *source = malloc((size_t)BLOCKS * QTF_Q8_0_BYTES);
+    float *w = malloc((size_t)N * K * sizeof *w);
+    CHECK(source && w && allocate(&a) && allocate(&b));
+    for (int i = 0; i < BLOCKS; i++) {
+        uint8_t *block = source + i * QTF_Q8_0_BYTES;
+        memcpy(block, (const uint8_t[]){0x00, 0x38}, 2);
+        for (int j = 0; j < QTF_Q8_0_BLOCK; j++) {
+            block[2 + j] = (uint8_t)(31 * i + 7 * j);
+            w[i * QTF_Q8_0_BLOCK + j] = 0.5f * (float)(int8_t)block[2 + j];
+        }
+    }
+    CHECK(qtf_matrix_pack(&a, 0, N, source, QTF_SRC_Q8_0, NULL, NULL) == QTF_OK);
+    CHECK(qtf_matrix_pack(&b, 0, N, w, QTF_SRC_F32, NULL, NULL) == QTF_OK);
+    CHECK(memcmp(a.data, b.data, qtf_matrix_data_bytes(&a)) == 0);
+    CHECK(!a.scales || memcmp(a.scales, b.scales, qtf_matrix_scale_bytes(&a)) == 0);
+    free(source);
+    free(w);
+    free(a.data);
+    free(a.scales);
+    free(b.data);
+    free(b.scales);
+}
+
 int main(void) {
     qtf_dispatch_init();
     qtf_pool_init();
@@ -108,6 +135,10 @@ int main(void) {
             product(QTF_Q4, rows, 40, 260);
         }
     }
+    blocks(QTF_F32, 0);
+    blocks(QTF_Q8, 12);
+    blocks(QTF_Q8, 32);
+    blocks(QTF_Q4, QTF_Q4_GROUP);
     qtf_matrix m = {.quant = QTF_Q8, .n = 8, .k = 8, .group = 6};
     CHECK(qtf_matrix_pack(&m, 0, 8, NULL, QTF_SRC_F32, NULL, NULL) == QTF_BAD_ARGUMENT);
     m.quant = QTF_Q4;
@@ -115,6 +146,7 @@ int main(void) {
     m.quant = QTF_Q8;
     m.group = 8;
     CHECK(qtf_matrix_pack(&m, 4, 5, NULL, QTF_SRC_F32, NULL, NULL) == QTF_BAD_ARGUMENT);
+    CHECK(qtf_matrix_pack(&m, 0, 8, NULL, QTF_SRC_Q8_0, NULL, NULL) == QTF_BAD_ARGUMENT);
     printf("test_matmul: %d failed\n", checks_failed);
     return checks_failed != 0;
 }
