@@ -236,6 +236,47 @@ def test_swiglu_behind_the_product_changes_no_bit(isa, quant, f):
     assert np.array_equal(bits(_core.matmul_swiglu(x[7:8], packed)), bits(fused[7:8]))
 
 
+@pytest.mark.parametrize("quants", [("f32", "f32"), ("q8", "q8"), ("q8", "q4"), ("q4", "q8")])
+@pytest.mark.parametrize(
+    ("rows", "f", "group"),
+    [(261, 160, 128), (31, 160, 16), (1, 384, 128), (67, 96, 8), (5, 45, 16), (40, 64, 36)],
+)
+def test_a_whole_mlp_has_the_bits_of_its_products(isa, quants, rows, f, group):
+    x, w = randoms(26, (rows, 70), (2 * f, 70))
+    v, residual = randoms(27, (33, f), (rows, 33))
+    gate_up = _core.pack([w], quants[0])
+    down = _core.pack([v], quants[1], *([group] if quants[1] == "q8" else []))
+    inner = _core.matmul_swiglu(x, gate_up)
+    assert np.array_equal(bits(_core.swiglu_mlp(x, gate_up, down)), bits(_core.matmul(inner, down)))
+    want = _core.matmul(inner, down, None, residual)
+    assert np.array_equal(bits(_core.swiglu_mlp(x, gate_up, down, residual)), bits(want))
+    out = residual.copy()
+    assert _core.swiglu_mlp(x, gate_up, down, out, out) is out
+    assert np.array_equal(bits(out), bits(want))
+    last = _core.swiglu_mlp(x[-1:], gate_up, down, residual[-1:])
+    assert np.array_equal(bits(last), bits(want[-1:]))
+
+
+def test_a_whole_mlp_checks_its_arguments():
+    x, w, v = randoms(28, (3, 8), (64, 8), (8, 32))
+    gate_up, down = _core.pack([w]), _core.pack([v], "q8", 32)
+    with pytest.raises(ValueError, match="gate_up: expected an even number of rows"):
+        _core.swiglu_mlp(x, _core.pack([w[1:]]), down)
+    with pytest.raises(ValueError, match=r"down: expected 32 columns.*got \[32, 8\]"):
+        _core.swiglu_mlp(x, gate_up, _core.pack([v.T.copy()]))
+    with pytest.raises(ValueError, match=r"residual: expected shape \[3, 8\], got \[2, 8\]"):
+        _core.swiglu_mlp(x, gate_up, down, x[:2])
+    shifted = np.zeros(32, np.float32)
+    with pytest.raises(ValueError, match="shares no memory"):
+        _core.swiglu_mlp(x, gate_up, down, shifted[:24].reshape(3, 8), shifted[8:].reshape(3, 8))
+    want = _core.swiglu_mlp(x, gate_up, down)
+    assert np.array_equal(_core.swiglu_mlp(x, gate_up, down, None, x), want)  # read before
+    assert _core.swiglu_mlp(x[:0], gate_up, down).shape == (0, 8)
+    # Each of these is finite; SwiGLU of them is not, and 8 bits cannot hold it.
+    with pytest.raises(ValueError, match="expected finite"):
+        _core.swiglu_mlp(np.full_like(x, 1e37), gate_up, down)
+
+
 def test_swiglu_behind_the_product_checks_its_arguments():
     x, w = randoms(25, (3, 8), (5, 8))
     with pytest.raises(ValueError, match="an even number of rows"):

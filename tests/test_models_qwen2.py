@@ -136,11 +136,11 @@ def not_causal(model, monkeypatch):
 
 
 def gate_and_up_exchanged(model, monkeypatch):
-    def matmul_swiglu(x, gate_up):
+    def swiglu_mlp(x, gate_up, down, **added):
         rows = np.roll(gate_up.dequantize(), gate_up.shape[0] // 2, axis=0)
-        return _core.matmul_swiglu(x, _core.pack([rows], "f32"))
+        return _core.swiglu_mlp(x, _core.pack([rows], "f32"), down, **added)
 
-    monkeypatch.setattr(decoder_module, "_core", mutants.with_core(matmul_swiglu=matmul_swiglu))
+    monkeypatch.setattr(decoder_module, "_core", mutants.with_core(swiglu_mlp=swiglu_mlp))
 
 
 MUTANTS = [

@@ -7,8 +7,8 @@
 
 #include "core/dispatch.h"
 #include "core/integers.h"
-#include "core/memory.h"
 #include "core/pool.h"
+#include "core/scratch.h"
 
 enum { LANES = 16 /* rows side by side in a kernel */ };
 
@@ -53,7 +53,7 @@ static int64_t visible_start(const qtf_attention_args *args, int64_t end) {
     return args->window && args->window < end ? end - args->window : 0;
 }
 
-/* All of a task in one piece of memory; start is what qtf_free takes. */
+/* All of a task in one piece of memory; start is what qtf_scratch_free takes. */
 typedef struct {
     void *start;
     int64_t *first, *end;
@@ -64,7 +64,7 @@ typedef struct {
 static bool workspace_init(workspace *w, int64_t rows, int64_t width) {
     int64_t tile = QTF_KEY_TILE * width;
     size_t floats = (size_t)(rows * (2 + 2 + 1 + 1 + 2 * width) + 3 * tile);
-    float *p = qtf_alloc(floats, sizeof(float));
+    float *p = qtf_scratch_alloc(floats, sizeof(float));
     w->start = p;
     if (!p) {
         return false;
@@ -259,7 +259,7 @@ static void attention_task_run(void *context, int64_t index) {
     } else {
         store_rows(job, task, rows, &state);
     }
-    qtf_free(w.start);
+    qtf_scratch_free(w.start);
 }
 
 /* Write the tasks if there is room for them, and return how many there are. */
@@ -303,7 +303,7 @@ qtf_status qtf_attention(const qtf_attention_args *args) {
         }
     }
     int64_t n_tasks = make_tasks(args, NULL);
-    attention_task *tasks = qtf_alloc((size_t)n_tasks, sizeof *tasks);
+    attention_task *tasks = qtf_scratch_alloc((size_t)n_tasks, sizeof *tasks);
     if (!tasks) {
         return QTF_NO_MEMORY;
     }
@@ -314,7 +314,7 @@ qtf_status qtf_attention(const qtf_attention_args *args) {
     if (status == QTF_OK && atomic_load(&job.out_of_memory)) {
         status = QTF_NO_MEMORY;
     }
-    qtf_free(tasks);
+    qtf_scratch_free(tasks);
     return status;
 }
 

@@ -22,6 +22,14 @@
 /* Keep an array in memory here: the compiler may not carry its elements on in registers. */
 #define QTF_TO_MEMORY(array) __asm__ volatile("" : : "r"(array) : "memory")
 
+#if defined(__SANITIZE_ADDRESS__)
+#define QTF_CHECKS_ADDRESSES 1
+#elif defined(__has_feature)
+#define QTF_CHECKS_ADDRESSES __has_feature(address_sanitizer)
+#else
+#define QTF_CHECKS_ADDRESSES 0
+#endif
+
 #if defined(__x86_64__)
 #define QTF_X86 1
 #else

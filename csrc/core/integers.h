@@ -15,4 +15,8 @@ QTF_INLINE int64_t min64(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
 
+QTF_INLINE int64_t max64(int64_t a, int64_t b) {
+    return a > b ? a : b;
+}
+
 #endif

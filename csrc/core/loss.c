@@ -7,8 +7,8 @@
 #include "core/dispatch.h"
 #include "core/integers.h"
 #include "core/math64.h"
-#include "core/memory.h"
 #include "core/pool.h"
+#include "core/scratch.h"
 
 enum {
     SLAB_ROWS = 960,         /* most rows whose tile results are held at once */
@@ -30,10 +30,6 @@ typedef struct {
     _Atomic float *bounds; /* [rows]: at least top_k logits of the row are known to be as large */
     _Atomic bool out_of_memory, not_finite;
 } loss_job;
-
-static int64_t max64(int64_t a, int64_t b) {
-    return a > b ? a : b;
-}
 
 /* Finish the logits of columns [first, first + n) that the product has left in x. */
 static void finish_logits(const loss_job *job, float *x, int64_t first, int64_t n) {
@@ -111,8 +107,8 @@ static void tiles_task(void *context, int64_t task) {
     int64_t rows = job->args->rows;
     int64_t range = task / job->row_blocks, block = task % job->row_blocks;
     int64_t begin = rows * block / job->row_blocks, end = rows * (block + 1) / job->row_blocks;
-    float *logits =
-        qtf_alloc((size_t)min64(LOGIT_ROWS, end - begin) * QTF_VOCABULARY_TILE, sizeof(float));
+    float *logits = qtf_scratch_alloc((size_t)min64(LOGIT_ROWS, end - begin) * QTF_VOCABULARY_TILE,
+                                      sizeof(float));
     if (!logits) {
         atomic_store(&job->out_of_memory, true);
         return;
@@ -132,7 +128,7 @@ static void tiles_task(void *context, int64_t task) {
     for (int64_t row = begin; top && row < end; row++) {
         share_bound(job, row, range);
     }
-    qtf_free(logits);
+    qtf_scratch_free(logits);
 }
 
 /* Keep the best k of the ranges' candidates in the first range; ranges come in ascending ids. */
@@ -194,10 +190,10 @@ static qtf_status run_slab(const qtf_loss_args *args) {
     job.row_blocks = ceil_div(args->rows, BLOCK_ROWS);
     job.range_tiles = max64(1, min64(RANGE_TILES, job.n_tiles * job.row_blocks / (8 * threads)));
     job.n_ranges = ceil_div(job.n_tiles, job.range_tiles);
-    job.targets = qtf_alloc((size_t)args->rows, sizeof *job.targets);
-    job.tiles = qtf_alloc((size_t)(args->rows * job.n_tiles), sizeof *job.tiles);
-    job.bounds = qtf_alloc((size_t)args->rows, sizeof *job.bounds);
-    job.top = qtf_alloc((size_t)(args->rows * job.n_ranges * args->top_k), sizeof *job.top);
+    job.targets = qtf_scratch_alloc((size_t)args->rows, sizeof *job.targets);
+    job.tiles = qtf_scratch_alloc((size_t)(args->rows * job.n_tiles), sizeof *job.tiles);
+    job.bounds = qtf_scratch_alloc((size_t)args->rows, sizeof *job.bounds);
+    job.top = qtf_scratch_alloc((size_t)(args->rows * job.n_ranges * args->top_k), sizeof *job.top);
     qtf_status status = QTF_NO_MEMORY;
     if (job.targets && job.tiles && job.bounds && job.top) {
         for (int64_t i = 0; i < args->rows; i++) {
@@ -221,10 +217,10 @@ static qtf_status run_slab(const qtf_loss_args *args) {
     if (status == QTF_OK && atomic_load(&job.not_finite)) {
         status = QTF_NOT_FINITE;
     }
-    qtf_free(job.targets);
-    qtf_free(job.tiles);
-    qtf_free(job.bounds);
-    qtf_free(job.top);
+    qtf_scratch_free(job.targets);
+    qtf_scratch_free(job.tiles);
+    qtf_scratch_free(job.bounds);
+    qtf_scratch_free(job.top);
     return status;
 }
 

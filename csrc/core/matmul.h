@@ -109,6 +109,7 @@
 #ifndef QTF_MATMUL_H
 #define QTF_MATMUL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -159,23 +160,25 @@ qtf_status qtf_matrix_pack(qtf_matrix *matrix, int64_t row0, int64_t n_rows, con
 qtf_status qtf_matrix_rows(const qtf_matrix *matrix, const int64_t *ids, int64_t n_ids, float *out);
 
 /*
- * Rows of x made ready for products with matrices of one quant, k and group: borrowed as they are
- * for QTF_F32, quantised once for the others, in the form that the instruction set in use wants.
- * Owned memory is freed by qtf_activations_free.
+ * Rows made ready for products with matrices of one quant, k and group: floats for QTF_F32,
+ * quantised for the others, in the form that the instruction set in use wants. Owned memory is
+ * freed by qtf_activations_free.
  */
 typedef struct {
     int64_t rows, k;
     qtf_quant quant;
     int64_t group;
-    size_t stride;   /* bytes between rows */
-    const void *x;   /* QTF_F32: borrowed, float [rows][k]; else owned, see qtf_gemm */
-    float *scales;   /* owned, [rows][n_groups]; NULL for QTF_F32 */
-    int32_t *starts; /* owned, [rows][n_groups], for QTF_Q4 [rows][2 * n_groups], see qtf_gemm */
+    size_t stride;    /* bytes between rows */
+    void *x;          /* QTF_F32: float [rows][k]; else see qtf_gemm */
+    float *scales;    /* owned, [rows][n_groups]; NULL for QTF_F32 */
+    int32_t *starts;  /* owned, [rows][n_groups][n_starts], see qtf_gemm */
+    int64_t n_starts; /* of a group */
+    bool borrowed;    /* whether x is */
 } qtf_activations;
 
 /*
- * x: [rows, k], k the matrix's. QTF_NOT_FINITE when x holds NaN or infinity and the quant is
- * not QTF_F32. On failure there is nothing to free, and freeing is harmless.
+ * x: [rows, k], k the matrix's; borrowed for QTF_F32. QTF_NOT_FINITE when x holds NaN or infinity
+ * and the quant is not QTF_F32. On failure there is nothing to free, and freeing is harmless.
  */
 qtf_status qtf_activations_init(qtf_activations *activations, const float *x, int64_t rows,
                                 const qtf_matrix *matrix);
@@ -201,5 +204,14 @@ qtf_status qtf_matmul(const qtf_matrix *matrix, const float *x, int64_t rows, co
  * where n / 2 is a multiple of QTF_PANEL. QTF_BAD_ARGUMENT when n is odd.
  */
 qtf_status qtf_matmul_swiglu(const qtf_matrix *matrix, const float *x, int64_t rows, float *out);
+
+/*
+ * out [rows, n] = qtf_matmul_swiglu(gate_up, x) · downᵀ + residual, in the bits of the two calls,
+ * where down is [n, gate_up's n / 2]; residual may be NULL or out itself, and x may be out. What is
+ * between the two is quantised while it is in the cache. QTF_BAD_ARGUMENT when the shapes do not
+ * fit.
+ */
+qtf_status qtf_swiglu_mlp(const qtf_matrix *gate_up, const qtf_matrix *down, const float *x,
+                          int64_t rows, const float *residual, float *out);
 
 #endif

@@ -1,5 +1,7 @@
 #include "python/binding.h"
 
+#include "core/scratch.h"
+
 static const char *dtype_name(int dtype) {
     switch (dtype) {
     case NPY_FLOAT32:
@@ -48,27 +50,32 @@ PyArrayObject *qtf_py_input(PyObject *object, const char *name, int dtype, int n
     return (PyArrayObject *)PyArray_FROMANY(object, dtype, 0, 0, NPY_ARRAY_CARRAY_RO);
 }
 
-enum { ALIGN = 64, ALIGNED_FROM = 4096 };
+enum { LARGE = 4096 };
+
+static void free_memory(PyObject *capsule) {
+    qtf_scratch_free(PyCapsule_GetPointer(capsule, NULL));
+}
 
 /* A new array. A large one starts on a cache line, which malloc's does not: rows of kernels' tiles
  * would straddle lines. */
 static PyArrayObject *new_array(int dtype, int ndim, const npy_intp *shape) {
     PyArray_Descr *descr = PyArray_DescrFromType(dtype);
-    npy_intp size = PyArray_MultiplyList(shape, ndim) * PyDataType_ELSIZE(descr);
-    if (size < ALIGNED_FROM) {
-        Py_DECREF(descr);
+    size_t bytes = (size_t)PyArray_MultiplyList(shape, ndim) * (size_t)PyDataType_ELSIZE(descr);
+    Py_DECREF(descr);
+    if (bytes < LARGE) {
         return (PyArrayObject *)PyArray_SimpleNew(ndim, shape, dtype);
     }
-    const npy_intp room = size + ALIGN;
-    PyObject *memory = PyArray_SimpleNew(1, &room, NPY_UINT8);
-    if (!memory) {
-        Py_DECREF(descr);
+    void *data = qtf_scratch_alloc(bytes, 1);
+    if (!data) {
+        PyErr_NoMemory();
         return NULL;
     }
-    char *data = PyArray_BYTES((PyArrayObject *)memory);
-    data += (ALIGN - (uintptr_t)data % ALIGN) % ALIGN;
-    PyObject *array =
-        PyArray_NewFromDescr(&PyArray_Type, descr, ndim, shape, NULL, data, NPY_ARRAY_CARRAY, NULL);
+    PyObject *memory = PyCapsule_New(data, NULL, free_memory);
+    if (!memory) {
+        qtf_scratch_free(data);
+        return NULL;
+    }
+    PyObject *array = PyArray_SimpleNewFromData(ndim, shape, dtype, data);
     if (!array) {
         Py_DECREF(memory);
     } else if (PyArray_SetBaseObject((PyArrayObject *)array, memory) < 0) {

@@ -10,7 +10,7 @@ from typing import Any
 
 from pyqtf import _core
 
-_TIMED = ("matmul", "matmul_swiglu", "attention", "loss", "rms_norm", "rope")
+_TIMED = ("matmul", "swiglu_mlp", "attention", "loss", "rms_norm", "rope")
 
 
 @contextmanager
@@ -22,8 +22,8 @@ def timed_kernels() -> Iterator[dict[str, float]]:
         def call(*args: Any, **kwargs: Any) -> Any:
             start = time.perf_counter()
             result = kernel(*args, **kwargs)
-            shape = f" {args[1].shape[0]} x {args[1].shape[1]}" if name.startswith("matmul") else ""
-            seconds[name + shape] += time.perf_counter() - start
+            shapes = [f" {a.shape[0]} x {a.shape[1]}" for a in args if isinstance(a, _core.Matrix)]
+            seconds[name + ",".join(shapes)] += time.perf_counter() - start
             return result
 
         return call

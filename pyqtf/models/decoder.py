@@ -213,7 +213,12 @@ class Decoder:
 
     def _feed_forward(self, layer: LayerWeights, source: Floats, x: Floats) -> None:
         """Add to x the feed-forward network of each token of source."""
-        self.add_expanded(layer, x, self.expand(layer, self.ffn_input(layer, source)))
+        h = self.ffn_input(layer, source)
+        plain = layer.down_bias is None and layer.ffn_post_norm is None
+        if self.config.activation == "swiglu" and plain:
+            _core.swiglu_mlp(h, layer.gate_up, layer.down, residual=x, out=x)
+        else:
+            self.add_expanded(layer, x, self.expand(layer, h))
 
     def _norm(self, x: Floats, weight: Floats | None, bias: Floats | None = None) -> Floats:
         """RMSNorm, or LayerNorm where there is a bias; x itself where there is no weight."""

@@ -111,6 +111,40 @@ static void blocks(qtf_quant quant, int64_t group) {
     free(b.scales);
 }
 
+/* A whole MLP has the bits of its two products, down's in groups of its own. */
+static void mlp(qtf_quant quant, int64_t rows, int64_t f, int64_t group) {
+    const int64_t n = 35, k = 70;
+    qtf_matrix gate_up = {.quant = quant, .n = 2 * f, .k = k};
+    qtf_matrix down = {.quant = quant, .n = n, .k = f};
+    if (quant != QTF_F32) {
+        gate_up.group = down.group = quant == QTF_Q4 ? QTF_Q4_GROUP : group;
+    }
+    float *w = values((size_t)(2 * f * k), 1), *v = values((size_t)(n * f), 2);
+    float *x = values((size_t)(rows * k), 3), *inner = values((size_t)(rows * f), 4);
+    float *want = values((size_t)(rows * n), 5), *out = values((size_t)(rows * n), 5);
+    CHECK(w && v && x && inner && want && out && allocate(&gate_up) && allocate(&down));
+    CHECK(qtf_matrix_pack(&gate_up, 0, 2 * f, w, QTF_SRC_F32, NULL, NULL) == QTF_OK);
+    CHECK(qtf_matrix_pack(&down, 0, n, v, QTF_SRC_F32, NULL, NULL) == QTF_OK);
+    CHECK(qtf_matmul_swiglu(&gate_up, x, rows, inner) == QTF_OK);
+    CHECK(qtf_matmul(&down, inner, rows, NULL, want, want) == QTF_OK);
+    CHECK(qtf_swiglu_mlp(&gate_up, &down, x, rows, out, out) == QTF_OK);
+    CHECK(memcmp(out, want, (size_t)(rows * n) * sizeof *out) == 0);
+    CHECK(qtf_swiglu_mlp(&gate_up, &gate_up, x, rows, NULL, out) == QTF_BAD_ARGUMENT);
+    x[0] = NAN;
+    CHECK(qtf_swiglu_mlp(&gate_up, &down, x, rows, NULL, out) ==
+          (quant == QTF_F32 ? QTF_OK : QTF_NOT_FINITE));
+    free(w);
+    free(v);
+    free(x);
+    free(inner);
+    free(want);
+    free(out);
+    free(gate_up.data);
+    free(gate_up.scales);
+    free(down.data);
+    free(down.scales);
+}
+
 int main(void) {
     qtf_dispatch_init();
     qtf_pool_init();
@@ -127,6 +161,12 @@ int main(void) {
                     product(QTF_Q8, rows, odd[i], odd[j]);
                     product(QTF_Q4, rows, odd[i], odd[j]);
                 }
+            }
+        }
+        for (int64_t rows = 1; rows < 300; rows = 3 * rows + 1) {
+            for (int quant = QTF_F32; quant <= QTF_Q4; quant++) {
+                mlp((qtf_quant)quant, rows, 160, 16);
+                mlp((qtf_quant)quant, rows, 45, 12);
             }
         }
         for (int64_t rows = 1; rows <= 13; rows++) {
