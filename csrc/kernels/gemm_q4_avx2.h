@@ -42,12 +42,11 @@ QTF_INLINE __m256 avx2_q4_d(const uint16_t *d) {
     return _mm256_castsi256_ps(_mm256_slli_epi32(words, 16));
 }
 
-/* Both halves of a block, h[0] and h[1]. The next panel's block is fetched meanwhile. */
-QTF_INLINE void avx2_q4_unpack(const qtf_q4_block *b, size_t panel_bytes, avx2_q4_half *h) {
+/* Both halves of a block, h[0] and h[1]. */
+QTF_INLINE void avx2_q4_unpack(const qtf_q4_block *b, avx2_q4_half *h) {
     const __m256i low = _mm256_set1_epi8(15);
     for (int i = 0; i < QTF_Q4_GROUP / 4; i++) {
         const uint8_t *codes = b->codes[i];
-        __builtin_prefetch(codes + panel_bytes, 0, 2);
         QTF_UNROLL for (int part = 0; part < 64; part += 32) {
             const __m256i v = avx2_load(codes + part);
             _mm256_store_si256((__m256i *)(h[0].codes[i] + part), _mm256_and_si256(v, low));
@@ -121,7 +120,9 @@ typedef struct {
     const avx2_q4_half *w; /* the unpacked chunk, two halves a block */
     int64_t group0, group1;
     int row, rows, half;
-    float *sums; /* of the tile's row 0 and column 0 */
+    float *sums;       /* of the tile's row 0 and column 0 */
+    const char *fetch; /* what to fetch with the first group; with each one a block further */
+    int fetch_lines;
 } avx2_q4_pass;
 
 /*
@@ -180,7 +181,11 @@ QTF_INLINE void avx2_q4_group(const avx2_q4_pass *pass, const avx2_q4_half *h, i
 
 QTF_INLINE void avx2_q4_rows(const avx2_q4_pass *pass, const int rows) {
     const avx2_q4_half *h = pass->w + pass->half;
-    for (int64_t g = pass->group0; g < pass->group1; g++, h += 2) {
+    const char *fetch = pass->fetch;
+    for (int64_t g = pass->group0; g < pass->group1; g++, h += 2, fetch += sizeof(qtf_q4_block)) {
+        for (int i = 0; i < pass->fetch_lines; i++) {
+            __builtin_prefetch(fetch + 64 * i, 0, 2);
+        }
         avx2_q4_group(pass, h, g, rows);
     }
 }
@@ -190,17 +195,30 @@ QTF_INLINE void avx2_q4_tile(const qtf_tile *t) {
     _Alignas(64) avx2_q4_half unpacked[2 * AVX2_Q4_CHUNK];
     const size_t panel_bytes = (size_t)t->n_groups * sizeof(qtf_q4_block);
     const int n_passes = (t->rows + AVX2_Q4_ROWS - 1) / AVX2_Q4_ROWS;
+    /* The passes share out the fetching of the next panel, which follows this one. */
+    const int fetch_lines = (int)sizeof(qtf_q4_block) / 64 / (2 * n_passes) + 1;
     memset(sums, 0, (size_t)t->rows * QTF_PANEL * sizeof *sums);
     for (int64_t g = 0; g < t->n_groups; g += AVX2_Q4_CHUNK) {
         const int64_t g1 = g + AVX2_Q4_CHUNK < t->n_groups ? g + AVX2_Q4_CHUNK : t->n_groups;
         for (int64_t i = g; i < g1; i++) {
-            avx2_q4_unpack((const qtf_q4_block *)t->w + i, panel_bytes, unpacked + 2 * (i - g));
+            avx2_q4_unpack((const qtf_q4_block *)t->w + i, unpacked + 2 * (i - g));
         }
         for (int half = 0; 16 * half < t->cols; half++) {
             for (int i = 0; i < n_passes; i++) {
                 const int row = t->rows * i / n_passes;
                 const avx2_q4_pass pass = {
-                    t, unpacked, g, g1, row, t->rows * (i + 1) / n_passes - row, half, sums};
+                    .tile = t,
+                    .w = unpacked,
+                    .group0 = g,
+                    .group1 = g1,
+                    .row = row,
+                    .rows = t->rows * (i + 1) / n_passes - row,
+                    .half = half,
+                    .sums = sums,
+                    .fetch = (const char *)((const qtf_q4_block *)t->w + g) + panel_bytes +
+                             64 * fetch_lines * (n_passes * half + i),
+                    .fetch_lines = fetch_lines,
+                };
                 if (g1 == t->n_groups && 16 * (half + 1) >= t->cols) {
                     gemm_fetch_out(t, row, pass.rows);
                 }
