@@ -30,9 +30,9 @@ QTF_INLINE void gemm_store_vector(const qtf_tile *t, int row, int col, vf v) {
     }
 }
 
-/* The tile's sums [rows][32] with bias and residual to out. */
-QTF_INLINE void gemm_store(const qtf_tile *t, const float *sums) {
-    QTF_TO_MEMORY(sums); /* in registers they would crowd the kernel's own */
+/* The tile's sums [rows][32] with bias and residual to out. Apart, so that it takes none of the
+ * registers that a kernel's loops need. */
+static QTF_NOINLINE void gemm_store(const qtf_tile *t, const float *sums) {
     for (int r = 0; r < t->rows; r++) {
         for (int c = 0; c < QTF_PANEL; c += VF) {
             gemm_store_vector(t, r, c, vf_load(sums + QTF_PANEL * r + c));
