@@ -17,7 +17,6 @@ QTF_TARGET_BEGIN("avx2,fma,f16c")
 #define QTF_F32_UNROLL QTF_UNROLL_4
 #define QTF_F32_VECS 1
 #define QTF_F32_FEW 6
-#define QTF_F32_FEW_CASES QTF_CASES_3
 #include "kernels/gemm_f32_body.h"
 #include "kernels/gemm_one_avx2.h"
 #include "kernels/gemm_q4_avx2.h"

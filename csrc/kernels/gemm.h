@@ -81,8 +81,8 @@ typedef struct {
         body(tile, n);                                                                             \
         break;
 #define QTF_CASES_2(body, tile) QTF_CASE_ROWS(body, tile, 1) QTF_CASE_ROWS(body, tile, 2)
-#define QTF_CASES_3(body, tile) QTF_CASES_2(body, tile) QTF_CASE_ROWS(body, tile, 3)
-#define QTF_CASES_4(body, tile) QTF_CASES_3(body, tile) QTF_CASE_ROWS(body, tile, 4)
+#define QTF_CASES_4(body, tile)                                                                    \
+    QTF_CASES_2(body, tile) QTF_CASE_ROWS(body, tile, 3) QTF_CASE_ROWS(body, tile, 4)
 #define QTF_CASES_6(body, tile)                                                                    \
     QTF_CASES_4(body, tile)                                                                        \
     QTF_CASE_ROWS(body, tile, 5)                                                                   \

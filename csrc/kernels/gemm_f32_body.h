@@ -3,8 +3,8 @@
  * QTF_F32_ROWS and QTF_F32_VECS, what fits its registers: rows × vectors of 16 columns;
  * QTF_F32_CASES, the cases for up to so many rows; QTF_F32_TILE_ROWS, those of a tile, which share
  * a block of weights in L1; and QTF_F32_UNROLL, empty or how to unroll the loop over k. Where
- * QTF_F32_VECS is less than a panel: QTF_F32_FEW, up to how many rows a pass takes whole panels and
- * fewer rows instead, so that weights are read one behind the other; QTF_F32_FEW_CASES, its cases.
+ * QTF_F32_VECS is less than a panel: QTF_F32_FEW, up to how many rows in a tile passes take two
+ * rows and the whole panel instead, so that weights are read one behind the other.
  *
  * Each output has one accumulator: fma(x, w, acc) in ascending k within a block of QTF_K_BLOCK,
  * then the blocks' sums in order.
@@ -16,7 +16,6 @@
 
 #ifndef QTF_F32_FEW
 #define QTF_F32_FEW 0
-#define QTF_F32_FEW_CASES(body, tile)
 #endif
 
 /* n k-steps of rows × vecs accumulators, added to sums [rows][32]. */
@@ -86,8 +85,7 @@ QTF_INLINE void gemm_f32_few(const gemm_f32_pass *pass, const int rows) {
 QTF_INLINE void gemm_f32_tile(const qtf_tile *t) {
     _Alignas(64) float sums[QTF_F32_TILE_ROWS * QTF_PANEL];
     const bool few = QTF_F32_FEW > 0 && t->rows <= QTF_F32_FEW;
-    const int pass_cols = few ? QTF_PANEL : VF * QTF_F32_VECS;
-    const int pass_rows = QTF_F32_ROWS * QTF_F32_VECS * VF / pass_cols;
+    const int pass_rows = few ? 2 : QTF_F32_ROWS, pass_cols = few ? QTF_PANEL : VF * QTF_F32_VECS;
     const int n_passes = (t->rows + pass_rows - 1) / pass_rows;
     memset(sums, 0, (size_t)t->rows * QTF_PANEL * sizeof *sums);
     for (int64_t k0 = 0; k0 < t->k; k0 += QTF_K_BLOCK) {
@@ -101,7 +99,7 @@ QTF_INLINE void gemm_f32_tile(const qtf_tile *t) {
                     gemm_fetch_out(t, row, pass.rows);
                 }
                 if (few) {
-                    switch (pass.rows) { QTF_F32_FEW_CASES(gemm_f32_few, &pass) }
+                    switch (pass.rows) { QTF_CASES_2(gemm_f32_few, &pass) }
                 } else {
                     switch (pass.rows) { QTF_F32_CASES(gemm_f32_rows, &pass) }
                 }

@@ -59,18 +59,14 @@ QTF_INLINE int avx2_q8_is_large(const uint8_t *w, int64_t steps) {
     return _mm256_movemask_epi8(_mm256_cmpgt_epi16(most, _mm256_set1_epi16(128))) != 0;
 }
 
-/*
- * One group of half a panel, [steps][32][4], to out [parts][steps][16][4]. The next panel is
- * fetched meanwhile: it follows this one, and fetching beyond the last does nothing.
- */
-QTF_INLINE void avx2_q8_unpack(const uint8_t *w, int64_t steps, size_t panel_bytes, int8_t *out,
-                               int32_t *starts, const int parts) {
+/* One group of half a panel, [steps][32][4], to out [parts][steps][16][4]. */
+QTF_INLINE void avx2_q8_unpack(const uint8_t *w, int64_t steps, int8_t *out, int32_t *starts,
+                               const int parts) {
     const __m256i zero = _mm256_set1_epi8(-128), bytes = _mm256_set1_epi8(1);
     const __m256i words = _mm256_set1_epi16(-128);
     __m256i sums[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
     for (int64_t i = 0; i < steps; i++) {
         const uint8_t *from = w + 4 * QTF_PANEL * i;
-        __builtin_prefetch(from + panel_bytes, 0, 2);
         QTF_UNROLL for (int v = 0; v < 2; v++) {
             __m256i *to = (__m256i *)(out + 64 * i + 32 * v);
             const __m256i stored = avx2_load(from + 32 * v);
@@ -129,6 +125,9 @@ typedef struct {
     int64_t group0, group1;
     int row, rows, col;
     float *sums; /* of the tile's row 0 and column 0 */
+    /* What to fetch, each pass its part of a group's lines: half a panel at every other line. */
+    const uint8_t *fetch;
+    int fetch_lines;
 } avx2_q8_pass;
 
 /* k of group g, rounded up to whole steps. */
@@ -142,8 +141,13 @@ QTF_INLINE void avx2_q8_rows(const avx2_q8_pass *pass, const int rows) {
     const uint8_t *x = (const uint8_t *)t->x + (size_t)pass->row * t->x_stride;
     const int8_t *w = pass->chunk->w;
     const int parts = pass->chunk->parts;
+    const uint8_t *fetch = pass->fetch;
     for (int64_t g = pass->group0; g < pass->group1; g++) {
         const int64_t steps = avx2_q8_steps(t, g);
+        for (int i = 0; i < pass->fetch_lines; i++) {
+            __builtin_prefetch(fetch + 4 * QTF_PANEL * i, 0, 2);
+        }
+        fetch += QTF_PANEL * t->group;
         avx2_q8_group(x + g * t->group, t->x_stride, t->x_scales + pass->row * t->n_groups + g,
                       t->n_groups, w, pass->chunk->starts[g - pass->group0],
                       t->w_scales + QTF_PANEL * g + pass->col, steps, parts,
@@ -152,10 +156,10 @@ QTF_INLINE void avx2_q8_rows(const avx2_q8_pass *pass, const int rows) {
     }
 }
 
-/* Groups [g, g1) of the half panel that starts at col. */
-QTF_INLINE void avx2_q8_unpack_chunk(const qtf_tile *t, int col, int64_t g, int64_t g1,
-                                     avx2_q8_chunk *chunk) {
-    const size_t panel_bytes = (size_t)(t->k + 3) / 4 * 4 * QTF_PANEL;
+/* Groups [g, g1) of the half panel that starts at col. Apart, so that its constants stay in
+ * registers. */
+static QTF_NOINLINE void avx2_q8_unpack_chunk(const qtf_tile *t, int col, int64_t g, int64_t g1,
+                                              avx2_q8_chunk *chunk) {
     const uint8_t *from = (const uint8_t *)t->w + QTF_PANEL * t->group * g + 4 * col;
     int8_t *to = chunk->w;
     int64_t all = 0;
@@ -166,9 +170,9 @@ QTF_INLINE void avx2_q8_unpack_chunk(const qtf_tile *t, int col, int64_t g, int6
     for (int64_t i = g; i < g1; i++) {
         const int64_t steps = avx2_q8_steps(t, i);
         if (chunk->parts == 1) {
-            avx2_q8_unpack(from, steps, panel_bytes, to, chunk->starts[i - g], 1);
+            avx2_q8_unpack(from, steps, to, chunk->starts[i - g], 1);
         } else {
-            avx2_q8_unpack(from, steps, panel_bytes, to, chunk->starts[i - g], 2);
+            avx2_q8_unpack(from, steps, to, chunk->starts[i - g], 2);
         }
         from += 4 * QTF_PANEL * steps;
         to += 64 * steps * chunk->parts;
@@ -180,6 +184,10 @@ QTF_INLINE void avx2_q8_tile(const qtf_tile *t) {
     avx2_q8_chunk unpacked;
     const int64_t chunk = t->group < AVX2_Q8_CHUNK ? AVX2_Q8_CHUNK / t->group : 1; /* groups */
     const int n_passes = (t->rows + AVX2_Q8_ROWS - 1) / AVX2_Q8_ROWS;
+    /* The passes share out the fetching of the next panel, which follows this one; fetching beyond
+     * the last does nothing. */
+    const size_t panel_bytes = (size_t)(t->k + 3) / 4 * 4 * QTF_PANEL;
+    const int fetch_lines = (int)((t->group / 4 + n_passes - 1) / n_passes);
     memset(sums, 0, (size_t)t->rows * QTF_PANEL * sizeof *sums);
     for (int col = 0; col < t->cols; col += 16) {
         for (int64_t g = 0; g < t->n_groups; g += chunk) {
@@ -188,7 +196,18 @@ QTF_INLINE void avx2_q8_tile(const qtf_tile *t) {
             for (int i = 0; i < n_passes; i++) {
                 const int row = t->rows * i / n_passes;
                 const avx2_q8_pass pass = {
-                    t, &unpacked, g, g1, row, t->rows * (i + 1) / n_passes - row, col, sums};
+                    .tile = t,
+                    .chunk = &unpacked,
+                    .group0 = g,
+                    .group1 = g1,
+                    .row = row,
+                    .rows = t->rows * (i + 1) / n_passes - row,
+                    .col = col,
+                    .sums = sums,
+                    .fetch = (const uint8_t *)t->w + panel_bytes + QTF_PANEL * t->group * g +
+                             4 * col + 4 * QTF_PANEL * fetch_lines * i,
+                    .fetch_lines = fetch_lines,
+                };
                 if (col + 16 >= t->cols && g1 == t->n_groups) {
                     gemm_fetch_out(t, row, pass.rows);
                 }
