@@ -16,9 +16,7 @@ typedef struct {
     float d[16];
 } avxvnni_q4_half;
 
-/* The next panel's block is fetched meanwhile. */
-QTF_INLINE void avxvnni_q4_unpack(const qtf_q4_block *b, int half, size_t panel_bytes,
-                                  avxvnni_q4_half *h) {
+QTF_INLINE void avxvnni_q4_unpack(const qtf_q4_block *b, int half, avxvnni_q4_half *h) {
     const __m256i low = _mm256_set1_epi8(15);
     const __m128i shift = _mm_cvtsi32_si128(4 * half);
     QTF_UNROLL for (int c = 0; c < 16; c += 8) {
@@ -27,7 +25,6 @@ QTF_INLINE void avxvnni_q4_unpack(const qtf_q4_block *b, int half, size_t panel_
             const __m256i scales = avx2_q4_scales(b->scales[run] + col);
             for (int i = QTF_Q4_RUN / 4 * run; i < QTF_Q4_RUN / 4 * (run + 1); i++) {
                 const __m256i codes = avx2_load(b->codes[i] + 4 * c);
-                __builtin_prefetch(b->codes[i] + panel_bytes, 0, 2);
                 _mm256_store_si256(
                     (__m256i *)(h->weights[i] + 4 * c),
                     _mm256_mullo_epi16(_mm256_and_si256(_mm256_srl_epi16(codes, shift), low),
@@ -47,7 +44,9 @@ typedef struct {
     const avxvnni_q4_half *w; /* the unpacked chunk */
     int64_t group0, group1;
     int row, rows, col;
-    float *sums; /* of the tile's row 0 and column 0 */
+    float *sums;       /* of the tile's row 0 and column 0 */
+    const char *fetch; /* what to fetch with the first group; with each one a block further */
+    int fetch_lines;
 } avxvnni_q4_pass;
 
 QTF_INLINE void avxvnni_q4_rows(const avxvnni_q4_pass *pass, const int rows) {
@@ -56,7 +55,11 @@ QTF_INLINE void avxvnni_q4_rows(const avxvnni_q4_pass *pass, const int rows) {
     const int8_t *x = (const int8_t *)t->x + (size_t)pass->row * t->x_stride;
     const avxvnni_q4_half *h = pass->w;
     float *sums = pass->sums + QTF_PANEL * pass->row + pass->col;
-    for (int64_t g = pass->group0; g < pass->group1; g++, h++) {
+    const char *fetch = pass->fetch;
+    for (int64_t g = pass->group0; g < pass->group1; g++, h++, fetch += sizeof(qtf_q4_block)) {
+        for (int i = 0; i < pass->fetch_lines; i++) {
+            __builtin_prefetch(fetch + 64 * i, 0, 2);
+        }
         __m256i acc[AVXVNNI_ROWS][2];
         QTF_UNROLL for (int r = 0; r < rows; r++) {
             const int32_t *s =
@@ -81,18 +84,30 @@ QTF_INLINE void avxvnni_q4_tile(const qtf_tile *t) {
     _Alignas(64) avxvnni_q4_half unpacked[CHUNK];
     const size_t panel_bytes = (size_t)t->n_groups * sizeof(qtf_q4_block);
     const int n_passes = (t->rows + AVXVNNI_ROWS - 1) / AVXVNNI_ROWS;
+    /* The passes share out the fetching of the next panel, which follows this one. */
+    const int fetch_lines = (int)sizeof(qtf_q4_block) / 64 / (2 * n_passes) + 1;
     memset(sums, 0, (size_t)t->rows * QTF_PANEL * sizeof *sums);
     for (int64_t g = 0; g < t->n_groups; g += CHUNK) {
         const int64_t g1 = g + CHUNK < t->n_groups ? g + CHUNK : t->n_groups;
         for (int col = 0; col < t->cols; col += 16) {
             for (int64_t i = g; i < g1; i++) {
-                avxvnni_q4_unpack((const qtf_q4_block *)t->w + i, col / 16, panel_bytes,
-                                  unpacked + (i - g));
+                avxvnni_q4_unpack((const qtf_q4_block *)t->w + i, col / 16, unpacked + (i - g));
             }
             for (int i = 0; i < n_passes; i++) {
                 const int row = t->rows * i / n_passes;
                 const avxvnni_q4_pass pass = {
-                    t, unpacked, g, g1, row, t->rows * (i + 1) / n_passes - row, col, sums};
+                    .tile = t,
+                    .w = unpacked,
+                    .group0 = g,
+                    .group1 = g1,
+                    .row = row,
+                    .rows = t->rows * (i + 1) / n_passes - row,
+                    .col = col,
+                    .sums = sums,
+                    .fetch = (const char *)((const qtf_q4_block *)t->w + g) + panel_bytes +
+                             64 * fetch_lines * (n_passes * (col / 16) + i),
+                    .fetch_lines = fetch_lines,
+                };
                 if (col + 16 >= t->cols && g1 == t->n_groups) {
                     gemm_fetch_out(t, row, pass.rows);
                 }

@@ -51,7 +51,9 @@ typedef struct {
     const qtf_tile *tile;
     int64_t group0, group1;
     int row, rows, col;
-    float *sums; /* of the tile's row 0 and column 0 */
+    float *sums;       /* of the tile's row 0 and column 0 */
+    const char *fetch; /* what to fetch with the first group; with each one a group further */
+    int fetch_lines;
 } avxvnni_q8_pass;
 
 QTF_INLINE void avxvnni_q8_rows(const avxvnni_q8_pass *pass, const int rows) {
@@ -63,6 +65,10 @@ QTF_INLINE void avxvnni_q8_rows(const avxvnni_q8_pass *pass, const int rows) {
     for (int64_t g = pass->group0; g < pass->group1; g++) {
         const int64_t k0 = g * t->group, left = t->k - k0;
         const float *d = t->w_scales + QTF_PANEL * g + pass->col;
+        const char *fetch = pass->fetch + QTF_PANEL * t->group * (g - pass->group0);
+        for (int i = 0; i < pass->fetch_lines; i++) {
+            __builtin_prefetch(fetch + 64 * i, 0, 2);
+        }
         __m256i acc[AVXVNNI_ROWS][2];
         QTF_UNROLL for (int r = 0; r < rows; r++) {
             acc[r][0] = acc[r][1] = _mm256_set1_epi32(t->x_starts[at + r * t->n_groups + g]);
@@ -79,14 +85,27 @@ QTF_INLINE void avxvnni_q8_tile(const qtf_tile *t) {
     _Alignas(64) float sums[AVXVNNI_TILE_ROWS * QTF_PANEL];
     const int64_t chunk = t->group < AVXVNNI_CHUNK ? AVXVNNI_CHUNK / t->group : 1; /* groups */
     const int n_passes = (t->rows + AVXVNNI_ROWS - 1) / AVXVNNI_ROWS;
+    /* The passes share out the fetching of the next panel, which follows this one. */
+    const size_t panel_bytes = (size_t)(t->k + 3) / 4 * 4 * QTF_PANEL;
+    const int fetch_lines = (int)(QTF_PANEL * t->group) / 64 / (2 * n_passes) + 1;
     memset(sums, 0, (size_t)t->rows * QTF_PANEL * sizeof *sums);
     for (int64_t g = 0; g < t->n_groups; g += chunk) {
         const int64_t g1 = g + chunk < t->n_groups ? g + chunk : t->n_groups;
         for (int col = 0; col < t->cols; col += 16) {
             for (int i = 0; i < n_passes; i++) {
                 const int row = t->rows * i / n_passes;
-                const avxvnni_q8_pass pass = {t,   g,   g1, row, t->rows * (i + 1) / n_passes - row,
-                                              col, sums};
+                const avxvnni_q8_pass pass = {
+                    .tile = t,
+                    .group0 = g,
+                    .group1 = g1,
+                    .row = row,
+                    .rows = t->rows * (i + 1) / n_passes - row,
+                    .col = col,
+                    .sums = sums,
+                    .fetch = (const char *)t->w + panel_bytes + QTF_PANEL * t->group * g +
+                             64 * fetch_lines * (n_passes * (col / 16) + i),
+                    .fetch_lines = fetch_lines,
+                };
                 if (col + 16 >= t->cols && g1 == t->n_groups) {
                     gemm_fetch_out(t, row, pass.rows);
                 }
