@@ -33,13 +33,10 @@ static void qtf_exp_f32__avx2(const float *x, float *out, size_t n) {
 }
 
 static void qtf_gemm_q8__avx2(const qtf_tile *tile) {
-    if (tile->rows > AVX2_Q8_FEW) {
+    if (tile->rows > 1) {
         avx2_q8_tile(tile);
-        return;
-    }
-    for (int row = 0; row < tile->rows; row++) {
-        const qtf_tile one = avx2_one_row(tile, row, 1);
-        avx2_q8_one(&one);
+    } else {
+        avx2_q8_one(tile);
     }
 }
 
@@ -49,7 +46,7 @@ static void qtf_gemm_q4__avx2(const qtf_tile *tile) {
         return;
     }
     for (int row = 0; row < tile->rows; row++) {
-        const qtf_tile one = avx2_one_row(tile, row, QTF_Q4_RUNS / 2);
+        const qtf_tile one = avx2_q4_row(tile, row);
         avx2_q4_one(&one);
     }
 }

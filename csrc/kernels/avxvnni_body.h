@@ -5,13 +5,10 @@
 #include "kernels/gemm_quantise_body.h"
 
 static void qtf_gemm_q8__avxvnni(const qtf_tile *tile) {
-    if (tile->rows > AVX2_Q8_FEW) {
+    if (tile->rows > 1) {
         avxvnni_q8_tile(tile);
-        return;
-    }
-    for (int row = 0; row < tile->rows; row++) {
-        const qtf_tile one = avx2_one_row(tile, row, 1);
-        avxvnni_q8_one(&one);
+    } else {
+        avxvnni_q8_one(tile);
     }
 }
 
@@ -21,7 +18,7 @@ static void qtf_gemm_q4__avxvnni(const qtf_tile *tile) {
         return;
     }
     for (int row = 0; row < tile->rows; row++) {
-        const qtf_tile one = avx2_one_row(tile, row, QTF_Q4_RUNS / 2);
+        const qtf_tile one = avx2_q4_row(tile, row);
         avx2_q4_one(&one);
     }
 }

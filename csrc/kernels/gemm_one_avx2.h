@@ -10,19 +10,17 @@
 
 enum {
     AVX2_AHEAD = 3072, /* bytes that weights are fetched ahead */
-    /* Up to here rows one by one are faster than unpacking weights for all. */
-    AVX2_Q8_FEW = 3,
-    AVX2_Q4_FEW = 2,
+    AVX2_Q4_FEW = 2,   /* up to here rows one by one are as fast as unpacking weights for all */
 };
 
-/* A row of a tile, alone; starts: how many there are for a group. */
-QTF_INLINE qtf_tile avx2_one_row(const qtf_tile *t, int row, int starts) {
+/* A row of a q4 tile, alone. */
+QTF_INLINE qtf_tile avx2_q4_row(const qtf_tile *t, int row) {
     qtf_tile one = *t;
     const size_t r = (size_t)row, groups = r * (size_t)t->n_groups;
     one.rows = 1;
     one.x = (const char *)t->x + r * t->x_stride;
     one.x_scales += groups;
-    one.x_starts += groups * (size_t)starts;
+    one.x_starts += QTF_Q4_RUNS / 2 * groups;
     one.residual = t->residual ? t->residual + r * t->stride : NULL;
     one.out += r * t->stride;
     return one;
